@@ -1,0 +1,52 @@
+//! Bundles `sql/` into the two pieces that frame the Rust functions in the install script, so that one function
+//! can stand in one file without a line of Rust for each.
+//!
+//! `BEFORE` comes first (the functions written in Rust need the types), then what `#[pg_extern]` declares, then
+//! `AFTER`. A name that ends in `/` stands for every `.sql` file of that folder, in the order of their names.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const BEFORE: &[&str] = &["schema.sql", "tables.sql"];
+const AFTER: &[&str] = &["engine/", "functions/", "views.sql", "grants.sql"];
+
+fn main() -> io::Result<()> {
+    let sql = Path::new(&std::env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("sql");
+    let out = PathBuf::from(std::env::var("OUT_DIR").map_err(io::Error::other)?);
+    println!("cargo::rerun-if-changed={}", sql.display());
+
+    let before = bundle(&sql, BEFORE, &out.join("before.sql"))?;
+    let after = bundle(&sql, AFTER, &out.join("after.sql"))?;
+    fs::write(
+        out.join("sql.rs"),
+        format!(
+            "pgrx::extension_sql_file!({before:?}, name = \"before\", bootstrap);\n\
+             pgrx::extension_sql_file!({after:?}, name = \"after\", finalize);\n"
+        ),
+    )
+}
+
+fn bundle(sql: &Path, order: &[&str], to: &Path) -> io::Result<String> {
+    let mut text = fs::File::create(to)?;
+    for entry in order {
+        for file in expand(sql, entry)? {
+            println!("cargo::rerun-if-changed={}", file.display());
+            writeln!(text, "-- {}", file.strip_prefix(sql).map_err(io::Error::other)?.display())?;
+            text.write_all(&fs::read(&file)?)?;
+            writeln!(text)?;
+        }
+    }
+    Ok(to.display().to_string())
+}
+
+fn expand(sql: &Path, entry: &str) -> io::Result<Vec<PathBuf>> {
+    if !entry.ends_with('/') {
+        return Ok(vec![sql.join(entry)]);
+    }
+    let mut files =
+        fs::read_dir(sql.join(entry))?.map(|file| file.map(|file| file.path())).collect::<io::Result<Vec<_>>>()?;
+    files.retain(|file| file.extension().is_some_and(|ext| ext == "sql"));
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,36 @@
+//! Every error that Rust raises towards SQL, in one table: SQLSTATE, message, hint.
+
+use pgrx::pg_sys::elog::PgLogLevel;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// What can go wrong.
+pub enum Error {
+    /// `_graph` was asked for a format that does not exist.
+    GraphFormat(String),
+    /// `_graph` was given something that is no graph: the reason.
+    Graph(String),
+}
+
+impl Error {
+    fn parts(self) -> (PgSqlErrorCode, String, &'static str) {
+        use PgSqlErrorCode::*;
+        match self {
+            Self::GraphFormat(format) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("unknown graph format \"{format}\""),
+                "Use 'mermaid' or 'dot'.",
+            ),
+            Self::Graph(reason) => (ERRCODE_INVALID_PARAMETER_VALUE, format!("not a graph: {reason}"), ""),
+        }
+    }
+}
+
+/// Raises an error.
+pub fn raise(error: Error) -> ! {
+    let (code, message, hint) = error.parts();
+    let report = ErrorReport::new(code, message, "tasker_pg");
+    let report = if hint.is_empty() { report } else { report.set_hint(hint) };
+    report.report(PgLogLevel::ERROR);
+    unreachable!("an error report of level ERROR does not return")
+}
