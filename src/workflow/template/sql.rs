@@ -1,0 +1,48 @@
+//! What SQL calls. Both are pure, so they may run anywhere, in parallel workers too.
+
+use pgrx::prelude::*;
+use serde_json::json;
+
+/// Compiles a template definition, YAML or JSON, for an environment (or none). Never raises for a bad definition:
+/// `{"faults": [{"path", "message"}], "definition", "checksum", "version_key", "compiled"}`, with all but the faults
+/// null when there are any. No definition at all is a fault too.
+#[pg_extern(immutable, parallel_safe)]
+fn _compile_template(definition: Option<&str>, environment: Option<&str>) -> pgrx::JsonB {
+    let compilation = super::compile(definition.unwrap_or_default(), environment);
+    pgrx::JsonB(serde_json::to_value(compilation).unwrap_or_else(|error| {
+        let fault = json!({"path": "", "message": format!("the definition cannot be written as JSON: {error}")});
+        json!({"faults": [fault], "definition": null, "checksum": null, "version_key": null, "compiled": null})
+    }))
+}
+
+/// Holds a context against a schema: one row for each fault, `path` being a JSON pointer into the context ("" is the
+/// whole). The compiled schema is kept per backend under `cache_key`, which must name its content.
+///
+/// Both documents come as text: pgrx turns jsonb that serde_json cannot read (nested deeper than 128 levels, numbers
+/// beyond a double) into an internal error, and here it has to be a fault of the context.
+#[pg_extern(immutable, parallel_safe)]
+fn _context_faults_of_text(
+    cache_key: &str,
+    schema: &str,
+    context: &str,
+) -> TableIterator<'static, (name!(path, String), name!(message, String))> {
+    TableIterator::new(super::context_faults(cache_key, schema, context))
+}
+
+extension_sql!(
+    r#"
+create function tasker._context_faults(cache_key text, schema jsonb, context jsonb)
+returns table (path text, message text)
+language sql immutable parallel safe
+as $$
+  select faults.path, faults.message
+  from tasker._context_faults_of_text(
+    _context_faults.cache_key,
+    _context_faults.schema::text,
+    _context_faults.context::text
+  ) as faults
+$$;
+"#,
+    name = "context_faults",
+    requires = [_context_faults_of_text]
+);
