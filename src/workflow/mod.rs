@@ -1,0 +1,8 @@
+//! What SQL says badly: templates, retry delays, the wire protocol, graph text. Pure logic, tested without a server;
+//! the functions that SQL calls are in the `sql` modules and do no more than convert.
+
+pub mod backoff;
+pub mod graph;
+pub mod message;
+mod sql;
+pub mod template;
