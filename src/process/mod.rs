@@ -1,0 +1,60 @@
+//! What runs: shared memory, the wake at commit, the launcher, the orchestrators.
+//!
+//! All `unsafe` of the crate is in here. Without `shared_preload_libraries` there is no shared memory and no worker;
+//! then everything below is a no-op and `tasker.orchestrate()` can be called by hand.
+
+pub mod clock;
+mod condition;
+mod databases;
+mod detach;
+mod directory;
+mod error;
+mod launcher;
+mod orchestrator;
+mod pass;
+mod schedule;
+mod session;
+mod shmem;
+mod slot;
+mod stats;
+mod wake;
+
+use std::ffi::CStr;
+
+use pgrx::prelude::*;
+
+pub use error::raise;
+
+/// The name of the library and of the extension.
+const EXTENSION: &CStr = c"tasker_pg";
+const LIBRARY: &str = "tasker_pg";
+
+/// Reserves shared memory, installs the hook and registers the launcher, where the library is being preloaded.
+pub fn init() {
+    // SAFETY: a flag that the server sets before it loads libraries.
+    if !unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        return;
+    }
+    shmem::init();
+    detach::init();
+    launcher::init();
+}
+
+/// Makes a misspelt setting with this prefix an error.
+pub fn reserve_setting_prefix(prefix: &'static CStr) {
+    // SAFETY: the server copies the string.
+    unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) };
+}
+
+/// Whether the shared memory of the extension is there, that is, whether the library was preloaded.
+#[pg_extern(stable, parallel_safe)]
+fn _preloaded() -> bool {
+    shmem::is_ready()
+}
+
+/// Whether `xid` is the current transaction or one of its subtransactions.
+#[pg_extern(stable)]
+fn _is_own_xid(xid: pg_sys::TransactionId) -> bool {
+    // SAFETY: only compares with the transaction state of this backend.
+    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(xid) }
+}

@@ -1,0 +1,124 @@
+//! The wake at commit: what a transaction notes is published once, when others can see what it wrote.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pgrx::prelude::*;
+
+use super::{session, shmem};
+
+/// Without shared memory, a wait is a nap of this length.
+const NAP: Duration = Duration::from_millis(50);
+
+/// What the current transaction has noted.
+struct Notes {
+    orchestrator: bool,
+    installed: bool,
+    namespaces: Vec<i64>,
+}
+
+const NOTHING: Notes = Notes { orchestrator: false, installed: false, namespaces: Vec::new() };
+
+thread_local! {
+    static NOTES: RefCell<Notes> = const { RefCell::new(NOTHING) };
+    static LISTENS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Notes that the orchestrators of this database have work once this transaction commits.
+#[pg_extern(volatile)]
+fn _wake() {
+    note(|notes| notes.orchestrator = true);
+}
+
+/// The same as `_wake`, for a statement-level trigger on a queue, so that a plain `pgmq.send` counts too.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._wake_trigger() returns trigger language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _wake_trigger() {
+    note(|notes| notes.orchestrator = true);
+}
+
+/// Notes that those who wait for work of a namespace should look once this transaction commits. 0 stands for those who
+/// wait for tasks to finish.
+#[pg_extern(volatile)]
+fn _wake_namespace(namespace_id: i64) {
+    note(|notes| {
+        if !notes.namespaces.contains(&namespace_id) {
+            notes.namespaces.push(namespace_id);
+        }
+    });
+}
+
+/// Notes that this database has the extension once this transaction commits.
+#[pg_extern(volatile)]
+fn _note_installed() {
+    note(|notes| notes.installed = true);
+}
+
+/// The wake counter of a namespace of this database; 0 without shared memory. To wait without missing a wake, take it
+/// before looking for work.
+#[pg_extern(volatile)]
+fn _generation(namespace_id: i64) -> i64 {
+    shmem::board().map_or(0, |board| generation(board.wake_of(session::database(), namespace_id)))
+}
+
+/// Waits until the wake counter of a namespace is no longer `generation`: true; or for `timeout_ms`: false. Without
+/// shared memory it naps for 50 ms at most.
+#[pg_extern(volatile)]
+fn _wait_for_wake(namespace_id: i64, generation: i64, timeout_ms: i32) -> bool {
+    let timeout = Duration::from_millis(timeout_ms.max(0).unsigned_abs().into());
+    let Some(board) = shmem::board() else {
+        session::sleep(timeout.min(NAP));
+        return false;
+    };
+    let wake = board.wake_of(session::database(), namespace_id);
+    wake.moved.wait_until(timeout, || self::generation(wake) != generation)
+}
+
+fn generation(wake: &shmem::Wake) -> i64 {
+    wake.generation.load(Ordering::Acquire).cast_signed()
+}
+
+fn note(what: impl FnOnce(&mut Notes)) {
+    if shmem::is_ready() {
+        listen();
+        NOTES.with_borrow_mut(what);
+    }
+}
+
+/// Has the server call `at_end` at the end of every transaction, from the first one on that notes anything.
+fn listen() {
+    if !LISTENS.replace(true) {
+        // SAFETY: the function stays loaded for as long as this process lives.
+        unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) };
+    }
+}
+
+/// A prepared transaction commits in another process, perhaps days later: the orchestrator's next regular pass sees it.
+#[pg_guard]
+unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    match event {
+        pg_sys::XactEvent::XACT_EVENT_COMMIT => publish(NOTES.replace(NOTHING)),
+        pg_sys::XactEvent::XACT_EVENT_ABORT | pg_sys::XactEvent::XACT_EVENT_PREPARE => drop(NOTES.replace(NOTHING)),
+        _ => {}
+    }
+}
+
+fn publish(notes: Notes) {
+    let Some(board) = shmem::board() else { return };
+    let database = session::database();
+    for namespace_id in notes.namespaces {
+        let wake = board.wake_of(database, namespace_id);
+        wake.generation.fetch_add(1, Ordering::AcqRel);
+        wake.moved.broadcast();
+    }
+    if notes.orchestrator {
+        board.wake_orchestrators(database);
+    }
+    if notes.installed {
+        board.note_installed(database);
+    }
+}
