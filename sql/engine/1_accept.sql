@@ -1,0 +1,76 @@
+-- Phase 1: task requests from the queue become tasks.
+--
+-- A message is judged by predicates, so that a bad one costs a row in rejected_messages and not the pass. One whose
+-- idempotency key is being used by an open transaction is looked at again 50 ms later.
+create or replace function tasker._accept(pass tasker._pass, batch integer, at timestamptz, only_msg_id bigint default null)
+returns tasker._pass
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  msg_ids  bigint[];
+  bad_ids  bigint[];
+  reasons  text[];
+  good_ids bigint[];
+  keys     bigint[];
+  requests tasker._task_request[];
+  busy_ids bigint[];
+begin
+  with taken as materialized (
+    select q.msg_id, q.message
+    from pgmq.q_orchestration_task_requests q
+    where q.vt <= clock_timestamp() and (only_msg_id is null or q.msg_id = only_msg_id)
+    order by q.msg_id
+    limit batch
+    for update skip locked
+  ), judged as materialized (
+    select k.msg_id, k.message, tasker._request_fault(k.message) as fault
+    from taken k
+  ), request as materialized (
+    select j.msg_id, j.fault, r.*
+    from judged j
+    left join lateral tasker._read_request(j.message) r on j.fault is null
+  ), checked as (
+    select r.msg_id, coalesce(r.fault, tasker._request_obstacle(r.namespace, r.name, r.version, r.request)) as fault,
+      r.request, tasker._key_lock(r.request) as key
+    from request r
+  )
+  select array_agg(c.msg_id), array_agg(c.msg_id) filter (where c.fault is not null),
+    array_agg(c.fault) filter (where c.fault is not null),
+    array_agg(c.msg_id order by c.msg_id) filter (where c.fault is null),
+    array_agg(c.key order by c.msg_id) filter (where c.fault is null),
+    array_agg(c.request order by c.msg_id) filter (where c.fault is null)
+  into msg_ids, bad_ids, reasons, good_ids, keys, requests
+  from checked c;
+
+  if msg_ids is null then
+    return pass;
+  end if;
+  if bad_ids is not null then
+    pass.rejected := pass.rejected + tasker._reject('orchestration_task_requests', bad_ids, reasons, at);
+  end if;
+
+  -- `try`, never wait: somebody's open transaction may hold the key. Sorted, as everywhere.
+  with lock as materialized (
+    select k.key, pg_try_advisory_xact_lock(k.key) as got
+    from (select distinct k.key from unnest(keys) k(key) where k.key is not null order by k.key) k
+  )
+  select array_agg(g.msg_id) filter (where not l.got),
+    array_agg(g.msg_id order by g.n) filter (where l.got is not false),
+    array_agg(requests[g.n] order by g.n) filter (where l.got is not false)
+  into busy_ids, good_ids, requests
+  from unnest(good_ids, keys) with ordinality g(msg_id, key, n)
+  left join lock l on l.key = g.key;
+
+  if busy_ids is not null then
+    pass := tasker._defer(pass, 'orchestration_task_requests', busy_ids, at);
+  end if;
+  if good_ids is not null then
+    perform tasker._create_tasks(requests, at);
+    delete from pgmq.q_orchestration_task_requests q where q.msg_id = any(good_ids);
+    pass.accepted := pass.accepted + cardinality(good_ids);
+  end if;
+  pass.more := pass.more or cardinality(msg_ids) = batch;
+  return pass;
+end $$;

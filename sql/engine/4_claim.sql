@@ -1,0 +1,29 @@
+-- Phase 4: what is ready goes to the queues, in order of computed priority, as far as each namespace has room.
+create or replace function tasker._claim(pass tasker._pass, batch integer, at timestamptz)
+returns tasker._pass
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  namespace record;
+begin
+  for namespace in
+    with fresh as (
+      select t.namespace_id, array_agg(r.step_id) as ready
+      from unnest(pass.ready) r(step_id)
+      join tasker.tasks t on t.task_id = r.step_id >> 16
+      where t.state = 'in_progress' and t.stopping is null
+      group by t.namespace_id
+    )
+    select n.namespace_id, f.ready
+    from tasker.namespaces n
+    left join fresh f on f.namespace_id = n.namespace_id
+    where f.ready is not null
+      or exists (select from tasker.waiting w where w.namespace_id = n.namespace_id and w.claimed_by is null)
+    order by n.namespace_id
+  loop
+    pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at);
+  end loop;
+  return pass;
+end $$;

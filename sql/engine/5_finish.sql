@@ -1,0 +1,32 @@
+-- Phase 5: tasks with nothing ready, in flight or waiting are over.
+create or replace function tasker._finish(pass tasker._pass, at timestamptz)
+returns tasker._pass
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  finished integer;
+begin
+  if cardinality(pass.over) = 0 then
+    return pass;
+  end if;
+  with finished as (
+    update tasker.tasks t
+    set state = case when t.error_steps > 0 or t.stopping is not null then 'error' else 'complete' end,
+      finished_at = at
+    where t.task_id = any(pass.over) and t.state = 'in_progress' and t.active_steps = 0
+    returning t.task_id, t.state, t.stopping
+  )
+  insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor, metadata)
+  select f.task_id, at, 'in_progress', f.state, session_user,
+    case when f.stopping is not null then jsonb_build_object('reason', f.stopping) end
+  from finished f
+  order by f.task_id;
+  get diagnostics finished = row_count;
+  if finished > 0 then
+    perform tasker._wake_namespace(0);
+  end if;
+  pass.finished := pass.finished + finished;
+  return pass;
+end $$;

@@ -1,0 +1,19 @@
+-- The part of check() about templates: numbers of steps and parents.
+create or replace function tasker._check_templates()
+returns table (subject text, id bigint, expected text, found text)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select 'task_templates.step_count', tt.template_id, count(ts.template_step_id)::text, tt.step_count::text
+  from tasker.task_templates tt
+  left join tasker.template_steps ts on ts.template_id = tt.template_id
+  group by tt.template_id
+  having count(ts.template_step_id) <> tt.step_count
+
+  union all
+  select 'template_steps.parent_count', ts.template_step_id, count(d.parent_index)::text, ts.parent_count::text
+  from tasker.template_steps ts
+  left join tasker.template_dependencies d on d.template_id = ts.template_id and d.child_index = ts.step_index
+  group by ts.template_step_id
+  having count(d.parent_index) <> ts.parent_count;
+$$;

@@ -1,0 +1,102 @@
+-- The first `wanted` of what waits in a namespace and of the steps that became ready just now, in order of computed
+-- priority. Waiting rows are deleted and their tasks locked. Returns steps and tasks to start, the ready steps that
+-- were passed over, how many rows were missed because somebody holds their task locked, and whether that was all.
+--
+-- Every (template, priority) has its own order in the index, and within it the oldest comes first; so the first
+-- `wanted + skipped` of each hold the answer. The cost does not depend on how many rows wait behind them.
+create or replace function tasker._claim_waiting(
+  namespace_id bigint, ready bigint[], wanted bigint, skipped bigint, at timestamptz, only_task_id bigint,
+  out step_ids bigint[], out task_ids bigint[], out passed_over bigint[], out missed bigint, out exhausted boolean)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  rows       tid[];
+  row_tasks  bigint[];
+  held       bigint[];
+  ready_ids  bigint[];
+  considered bigint;
+begin
+  with recursive class as (
+    (select w.template_id, w.priority
+     from tasker.waiting w
+     where w.namespace_id = _claim_waiting.namespace_id and w.claimed_by is null
+     order by w.template_id, w.priority
+     limit 1)
+    union all
+    select n.template_id, n.priority
+    from class c
+    cross join lateral (
+      select w.template_id, w.priority
+      from tasker.waiting w
+      where w.namespace_id = _claim_waiting.namespace_id and w.claimed_by is null
+        and (w.template_id, w.priority) > (c.template_id, c.priority)
+      order by w.template_id, w.priority
+      limit 1) n
+  ), candidate as (
+    select h.*
+    from class c
+    cross join lateral (
+      select w.ctid as row_id, w.task_id, w.step_id, w.priority, w.since
+      from tasker.waiting w
+      where w.namespace_id = _claim_waiting.namespace_id and w.template_id = c.template_id
+        and w.priority = c.priority and w.claimed_by is null
+        and (only_task_id is null or w.task_id = only_task_id)
+      order by w.since, w.task_id, w.step_id
+      limit wanted + skipped) h
+    union all
+    select null, t.task_id, r.step_id, t.priority, coalesce(t.run_at, t.created_at)
+    from unnest(_claim_waiting.ready) r(step_id)
+    join tasker.tasks t on t.task_id = r.step_id >> 16
+  ), first as (
+    select c.*
+    from candidate c
+    order by tasker._computed_priority(c.priority, c.since, at) desc, c.since, c.task_id, c.step_id
+    limit wanted + skipped
+  )
+  select array_agg(f.row_id) filter (where f.row_id is not null),
+    array_agg(f.task_id) filter (where f.row_id is not null),
+    array_agg(f.step_id) filter (where f.row_id is null), count(*)
+  into rows, row_tasks, ready_ids, considered
+  from first f;
+
+  select array_agg(t.task_id) into held
+  from (
+    select t.task_id
+    from tasker.tasks t
+    where t.task_id = any(row_tasks) and t.state in ('pending', 'in_progress') and t.stopping is null
+    order by t.task_id
+    for no key update skip locked
+  ) t;
+
+  -- The tasks are ours now, and with them their waiting rows. A row that has gone meanwhile is simply not there.
+  -- ready_ids are at most `wanted + skipped`; they take their place before the rows that are surplus.
+  with mine as (
+    select w.ctid as row_id, w.task_id, w.step_id, w.priority, w.since
+    from tasker.waiting w
+    where w.ctid = any(rows) and w.task_id = any(held) and w.claimed_by is null
+    union all
+    select null, t.task_id, r.step_id, t.priority, coalesce(t.run_at, t.created_at)
+    from unnest(ready_ids) r(step_id)
+    join tasker.tasks t on t.task_id = r.step_id >> 16
+  ), taken as materialized (
+    select m.row_id, m.task_id, m.step_id
+    from mine m
+    order by tasker._computed_priority(m.priority, m.since, at) desc, m.since, m.task_id, m.step_id
+    limit wanted
+  ), gone as (
+    delete from tasker.waiting w using taken k where w.ctid = k.row_id
+  )
+  select array_agg(k.step_id) filter (where k.step_id is not null),
+    array_agg(k.task_id) filter (where k.step_id is null)
+  into _claim_waiting.step_ids, _claim_waiting.task_ids
+  from taken k;
+
+  select array_agg(r.step_id) into passed_over
+  from unnest(_claim_waiting.ready) r(step_id)
+  where r.step_id <> all(coalesce(_claim_waiting.step_ids, '{}'));
+  missed := coalesce(cardinality(rows), 0)
+    - (select count(*) from unnest(row_tasks) r(task_id) where r.task_id = any(held));
+  exhausted := considered < wanted + skipped;
+end $$;

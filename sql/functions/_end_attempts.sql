@@ -1,0 +1,46 @@
+-- Ends attempts, and says which steps became ready and which tasks may be over. The caller holds the tasks and the
+-- steps locked and has seen that the attempts are in flight.
+--
+-- A child whose last parent this was keeps its old remaining_parents here: enqueueing (or parking) it is the one
+-- update that it gets.
+create or replace function tasker._end_attempts(outcomes tasker._outcome[], at timestamptz, out ready bigint[], out over bigint[])
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  completed bigint[];
+begin
+  -- Failures first: fail_fast cancels what a success beside it would otherwise make ready.
+  if exists (select from unnest(outcomes) o where not o.success) then
+    over := tasker._fail_attempts(outcomes, at);
+  end if;
+
+  with completed as (
+    update tasker.steps s
+    set state = 'complete', results = o.results, finished_at = at,
+      reported_at = coalesce(s.reported_at, at), reported_status = 'success'
+    from unnest(outcomes) o
+    where o.success and s.step_id = o.step_id
+    returning s.step_id, s.task_id, o.attempt, o.from_state, o.metadata, o.took_ms
+  ), audited as (
+    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
+    select c.step_id, c.task_id, at, c.attempt, c.from_state, 'complete', session_user,
+      case when c.metadata is not null or c.took_ms is not null then
+        jsonb_strip_nulls(jsonb_build_object('execution_time_ms', c.took_ms, 'orchestration_metadata', c.metadata)) end
+    from completed c
+  )
+  select array_agg(c.step_id) into completed from completed c;
+
+  insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
+  select t.namespace_id, t.template_id, -count(*)
+  from unnest(outcomes) o
+  join tasker.tasks t on t.task_id = o.step_id >> 16
+  group by t.namespace_id, t.template_id;
+
+  if completed is not null then
+    select r.ready, coalesce(_end_attempts.over, '{}') || r.over
+    into _end_attempts.ready, _end_attempts.over
+    from tasker._release_children(completed) r;
+  end if;
+end $$;

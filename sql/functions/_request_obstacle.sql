@@ -1,0 +1,39 @@
+-- Why no task can be made of a request whose fields are well-formed; NULL = nothing is in the way.
+create or replace function tasker._request_obstacle(namespace text, name text, version text, request tasker._task_request)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  template record;
+  faults   text;
+begin
+  if request.template_id is null then
+    return (select f.message || '; ' || f.hint
+      from tasker._no_template(_request_obstacle.namespace, _request_obstacle.name, _request_obstacle.version) f);
+  end if;
+  select tt.name, tt.version, tt.input_schema, tt.identity_strategy, tt.checksum into template
+  from tasker.task_templates tt
+  where tt.template_id = request.template_id;
+
+  if template.identity_strategy = 'caller_provided' and request.idempotency_key is null then
+    return format('template %s needs an idempotency_key (its identity_strategy is caller_provided)', quote_ident(template.name));
+  end if;
+  if template.input_schema is not null then
+    select string_agg(case f.path when '' then '(root)' else f.path end || ': ' || f.message, '; ') into faults
+    from tasker._context_faults(template.checksum, template.input_schema, request.context) f;
+    if faults is not null then
+      return format('the context does not fit the input_schema of %s %s: %s', quote_ident(template.name), template.version, faults);
+    end if;
+  end if;
+  if request.bypass_steps <> '{}' then
+    select string_agg(format('bypass_steps: step %L %s', b.step_name,
+      case when ts.name is null then 'does not exist' else 'is not skippable' end), '; ') into faults
+    from unnest(request.bypass_steps) b(step_name)
+    left join tasker.template_steps ts on ts.template_id = request.template_id and ts.name = b.step_name
+    where ts.skippable is not true;
+    return faults;
+  end if;
+  return null;
+end $$;

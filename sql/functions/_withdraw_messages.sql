@@ -1,0 +1,28 @@
+-- Takes the messages of attempts that are over from their queues. One that a worker holds locked is left: its result
+-- will be late.
+create or replace function tasker._withdraw_messages(step_ids bigint[], msg_ids bigint[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  queue record;
+begin
+  for queue in
+    select n.name, array_agg(m.msg_id) as msg_ids
+    from unnest(_withdraw_messages.step_ids, _withdraw_messages.msg_ids) m(step_id, msg_id)
+    join tasker.tasks t on t.task_id = m.step_id >> 16
+    join tasker.namespaces n on n.namespace_id = t.namespace_id
+    where to_regclass(format('pgmq.%I', 'q_' || n.name || '_queue')) is not null
+    group by n.name
+    order by n.name
+  loop
+    execute format(
+      $sql$
+        delete from pgmq.%1$I q
+        where q.msg_id in (select l.msg_id from pgmq.%1$I l where l.msg_id = any($1) for update skip locked)
+      $sql$, 'q_' || queue.name || '_queue')
+    using queue.msg_ids;
+  end loop;
+end $$;

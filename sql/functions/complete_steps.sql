@@ -1,0 +1,78 @@
+create or replace function tasker.complete_steps(results jsonb[], advance boolean default false)
+returns table (item integer, step_id bigint, attempt integer, outcome text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  faults text;
+begin
+  if complete_steps.advance then
+    raise exception using errcode = 'feature_not_supported', message = 'advance is not supported yet',
+      hint = 'Leave it out: the orchestrator settles the results.';
+  end if;
+  select string_agg(format('results[%s]: %s', f.n, f.fault), e'\n' order by f.n) into faults
+  from (
+    select r.n, coalesce(tasker._result_fault(r.result),
+      case when coalesce(r.result ->> 'attempt', '') = '' then 'attempt is missing' end) as fault
+    from unnest(complete_steps.results) with ordinality r(result, n)
+  ) f
+  where f.fault is not null;
+  if faults is not null then
+    raise exception using errcode = 'invalid_parameter_value', message = 'results are not well-formed; none was taken',
+      detail = faults;
+  end if;
+
+  return query
+  with report as materialized (
+    select r.n::integer as item, (r.result ->> 'step_id')::bigint as step_id, (r.result ->> 'attempt')::integer as attempt, r.result,
+      case when lower(r.result ->> 'status') in ('success', 'completed') then 'success' else 'failure' end as status
+    from unnest(complete_steps.results) with ordinality r(result, n)
+  ), held as materialized (
+    select s.step_id, s.attempts, s.state, s.reported_at
+    from tasker.steps s
+    where s.step_id = any(array(select r.step_id from report r))
+    order by s.step_id
+    for no key update
+  ), judged as materialized (
+    select r.*,
+      case
+        when h.state in ('enqueued', 'in_progress') and h.attempts = r.attempt and h.reported_at is null
+          and row_number() over (partition by r.step_id, r.attempt order by r.item) = 1 then 'queued'
+        when h.state = 'cancelled' and h.attempts = r.attempt then 'cancelled'
+        else 'late'
+      end as outcome
+    from report r
+    left join held h on h.step_id = r.step_id
+  ), reported as (
+    update tasker.steps s
+    set reported_at = tasker.clock(), reported_status = j.status,
+      results = coalesce(j.result -> 'result_data', s.results),
+      last_error = case when j.status = 'failure' then
+        case jsonb_typeof(j.result -> 'error')
+          when 'object' then j.result -> 'error'
+          when 'string' then jsonb_build_object('message', j.result -> 'error')
+          else '{"message": "the worker gave no reason"}'
+        end
+        else s.last_error end
+    from judged j
+    where s.step_id = j.step_id and j.outcome = 'queued'
+    returning s.step_id, j.attempt, j.status, j.result
+  ), sent as materialized (
+    select pgmq.send_batch('orchestration_step_results', b.messages)
+    from (
+      select array_agg(
+          jsonb_build_object('step_id', r.step_id, 'attempt', r.attempt, 'status', r.status, 'reported', true)
+            || (r.result - array['step_id', 'task_id', 'attempt', 'status', 'reported', 'result_data', 'error'])
+          order by r.step_id) as messages
+      from reported r
+    ) b
+    where b.messages is not null
+  )
+  select j.item, j.step_id, j.attempt, j.outcome
+  from judged j
+  cross join (select count(*) from sent) s
+  order by j.item;
+end $$;
+comment on function tasker.complete_steps is
+  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. Returns an outcome per item, in order: queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. Raises 22023 when a result is not well-formed; then none is taken.';

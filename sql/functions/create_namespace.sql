@@ -1,0 +1,43 @@
+create or replace function tasker.create_namespace(name text, description text default null, max_in_flight integer default -1)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  id bigint;
+begin
+  if create_namespace.name is null or create_namespace.name !~ '^[a-z][a-z0-9_]{0,28}$' then
+    raise exception using
+      errcode = 'invalid_name',
+      message = 'a namespace name is 1 to 29 lower case letters, digits and underscores, beginning with a letter',
+      detail = format('The name is %L.', create_namespace.name);
+  end if;
+  if create_namespace.max_in_flight < 1 and create_namespace.max_in_flight <> -1 then
+    raise exception using
+      errcode = 'invalid_parameter_value',
+      message = 'max_in_flight must be at least 1',
+      detail = format('It is %s.', create_namespace.max_in_flight),
+      hint = 'Pass NULL for no limit, or leave it out for tasker.max_in_flight.';
+  end if;
+
+  -- One creator of a name at a time: workers register their templates at start, many at once.
+  perform pg_advisory_xact_lock(tasker._lock_key('create', create_namespace.name));
+  perform tasker._take_identity();
+  perform tasker._ensure_queues();
+  perform tasker._ensure_queue(create_namespace.name || '_queue', 'select, update, delete on {queue} to tasker_worker');
+
+  insert into tasker.namespaces (name, description, max_in_flight, created_at)
+  values (create_namespace.name, create_namespace.description,
+    case when create_namespace.max_in_flight = -1 then tasker._setting('max_in_flight')::integer else create_namespace.max_in_flight end,
+    tasker.clock())
+  on conflict on constraint namespaces_name_is_unique do nothing
+  returning namespace_id into id;
+  if id is null then
+    select n.namespace_id into id from tasker.namespaces n where n.name = create_namespace.name;
+  end if;
+  perform tasker._wake();
+  return id;
+end $$;
+comment on function tasker.create_namespace is
+  'Creates a namespace with its queue {name}_queue and returns its id; an existing one is returned as it is, with its queue made again if it is gone. max_in_flight: how many steps may be in the queue or at workers at once; left out (-1) = the setting tasker.max_in_flight as of now, NULL = no limit. Raises 42602 for a bad name, 42710 when the queue exists and is not ours.';

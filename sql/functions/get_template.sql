@@ -1,0 +1,13 @@
+create or replace function tasker.get_template(namespace text, name text, version text default null)
+returns jsonb
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  id constant bigint := tasker._known_template(get_template.namespace, get_template.name, get_template.version);
+begin
+  return (select tt.definition from tasker.task_templates tt where tt.template_id = id);
+end $$;
+comment on function tasker.get_template(text, text, text) is
+  'The normal form of a template: a valid definition with every field present. Without a version, the highest that is not retired. Errors: 42704 when there is no such template (the hint says which there are), 22004 when namespace or name is NULL.';

@@ -1,0 +1,51 @@
+create or replace function tasker.orchestrate(batch_size integer default null)
+returns table (
+  accepted integer, settled integer, late integer, rejected integer, fired integer, started integer, enqueued integer,
+  finished integer, more boolean, next_due_at timestamptz)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+#variable_conflict error
+declare
+  batch constant integer := coalesce(orchestrate.batch_size, tasker._setting('batch_size')::integer);
+  at    constant timestamptz := tasker.clock();
+  pass  tasker._pass;
+begin
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    raise exception using
+      errcode = 'invalid_transaction_state',
+      message = 'a pass needs isolation level read committed',
+      detail = format('This transaction is %s: its statements would not see what others commit meanwhile.',
+        current_setting('transaction_isolation')),
+      hint = 'Call tasker.orchestrate() in a transaction of its own.';
+  end if;
+  if batch < 1 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'batch_size must be at least 1',
+      detail = format('It is %s.', batch);
+  end if;
+
+  if tasker._identity_is_ours() then
+    begin
+      pass := tasker._run_phases(batch, at);
+    exception when others then
+      if tasker._is_of_the_system(sqlstate) then
+        raise;
+      end if;
+      raise log using errcode = sqlstate, message = format('a pass failed and is repeated in isolation: %s', sqlerrm);
+      pass := tasker._run_phases_apart(batch, at);
+    end;
+  else
+    pass := tasker._new_pass();
+    if tasker._identity_is_ours() is false then
+      raise notice using
+        message = 'this engine belongs to another cluster or database and stays idle',
+        hint = 'If the original does not run any more, or this copy is to work on its own: SELECT tasker.take_over().';
+    end if;
+  end if;
+
+  return query select pass.accepted, pass.settled, pass.late, pass.rejected, pass.fired, pass.started, pass.enqueued,
+    pass.finished, pass.more, pass.next_due_at;
+end $$;
+comment on function tasker.orchestrate is
+  'One pass of the orchestrator, in the caller''s transaction: accepts requests, settles results, fires timers, enqueues ready steps, finishes tasks; up to batch_size messages of each queue (default tasker.batch_size). Returns one row: what it did, more = call again at once, next_due_at = when at the latest (NULL = nothing is due). Works also when tasker.enabled is off. Never waits for anybody''s row. Raises 25000 above isolation level read committed.';
