@@ -1,0 +1,56 @@
+# PG=16 or PG_CONFIG=/path picks the server, PROFILE=dev the cargo profile; KEEP=1 leaves the demo's cluster running,
+# FRESH=1 gives psql a new one. All of them reach the scripts through the environment.
+export PG PG_CONFIG PROFILE KEEP FRESH
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build install demo psql test test-unit test-regress test-isolation test-integration \
+	lint fmt stop clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@sed -n '1,2s/^# /  /p' Makefile
+
+setup: ## install what is missing: server, headers, clang, cargo-pgrx, pgmq (root or sudo)
+	@scripts/setup
+
+build: setup ## build the extension
+	@scripts/install build
+
+install: setup ## build the extension and install it into the server
+	@scripts/install
+
+demo: install ## run workflows with real workers on a private cluster (KEEP=1 leaves it running)
+	@scripts/demo
+
+psql: install ## psql on a private cluster that has the extension
+	@scripts/psql
+
+test: setup ## all tests: lint, unit, regress, isolation, integration
+	@scripts/test
+
+test-unit: setup ## Rust unit tests, without a server
+	@scripts/test unit
+
+test-regress: setup ## SQL tests (pg_regress)
+	@scripts/test regress
+
+test-isolation: setup ## concurrency tests (pg_isolation_regress)
+	@scripts/test isolation
+
+test-integration: setup ## Rust tests against clusters of their own
+	@scripts/test integration
+
+lint: setup ## formatting, clippy, shell syntax
+	@scripts/test lint
+
+fmt: ## format the Rust code
+	@cargo fmt
+
+stop: ## end the clusters left under target/
+	@scripts/stop
+
+clean: ## delete target/ and the clusters in it
+	@scripts/stop remove
+	@cargo clean
