@@ -10,18 +10,30 @@ pub enum Error {
     GraphFormat(String),
     /// `_graph` was given something that is no graph: the reason.
     Graph(String),
+    /// The client of a waiting call has gone: what the call would take, it would take for nobody.
+    ClientGone,
+    /// `_setting` was asked for a setting that does not exist.
+    Setting { name: String, known: String },
 }
 
 impl Error {
-    fn parts(self) -> (PgSqlErrorCode, String, &'static str) {
+    fn parts(self) -> (PgSqlErrorCode, String, String) {
         use PgSqlErrorCode::*;
         match self {
             Self::GraphFormat(format) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 format!("unknown graph format \"{format}\""),
-                "Use 'mermaid' or 'dot'.",
+                "Use 'mermaid' or 'dot'.".to_owned(),
             ),
-            Self::Graph(reason) => (ERRCODE_INVALID_PARAMETER_VALUE, format!("not a graph: {reason}"), ""),
+            Self::Graph(reason) => (ERRCODE_INVALID_PARAMETER_VALUE, format!("not a graph: {reason}"), String::new()),
+            Self::ClientGone => {
+                (ERRCODE_CONNECTION_FAILURE, "the client has gone while its call waited".to_owned(), String::new())
+            }
+            Self::Setting { name, known } => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("there is no setting \"tasker.{name}\""),
+                format!("The settings are: {known}."),
+            ),
         }
     }
 }

@@ -7,6 +7,8 @@ use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 use pgrx::prelude::*;
+
+use crate::error::{Error, raise};
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 /// How many orchestrators one database can have.
@@ -201,11 +203,7 @@ fn _setting(name: &str) -> String {
 
 fn no_such_setting(name: &str) -> ! {
     let known: Vec<_> = BY_NAME.iter().map(|(known, _)| *known).collect();
-    crate::process::raise(
-        PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-        format!("there is no setting \"tasker.{name}\""),
-        format!("The settings are: {}.", known.join(", ")),
-    )
+    raise(Error::Setting { name: name.to_owned(), known: known.join(", ") })
 }
 
 #[cfg(test)]

@@ -48,7 +48,12 @@ begin
                 when 'number' then (k.message -> 'execution_time_ms')::numeric between 0 and 9007199254740992
                 else not k.message ? 'execution_time_ms'
               end
-          and not k.message ?| array['error', 'orchestration_metadata', 'task_id']
+          and case jsonb_typeof(k.message -> 'task_id')
+                when 'number' then (k.message -> 'task_id')::numeric = (k.message -> 'step_id')::numeric::bigint >> 16
+                else not k.message ? 'task_id'
+              end
+          and jsonb_typeof(coalesce(k.message -> 'error', 'null')) = 'null'
+          and jsonb_typeof(coalesce(k.message -> 'orchestration_metadata', 'null')) = 'null'
         then null
         else tasker._result_fault(k.message)
       end as fault
@@ -119,7 +124,7 @@ begin
           r.message -> 'result_data',
           case jsonb_typeof(r.message -> 'error')
             when 'string' then jsonb_build_object('message', r.message -> 'error')
-            else r.message -> 'error'
+            when 'object' then r.message -> 'error'
           end,
           nullif(r.message -> 'orchestration_metadata', 'null'), (r.message ->> 'execution_time_ms')::numeric)::tasker._outcome
         else row(r.step_id, r.attempts, r.state, r.reported_status = 'success', r.results, r.last_error,

@@ -7,7 +7,7 @@ as $$
 #variable_conflict error
 begin
   return (
-    select i.system_identifier = c.system_identifier and i.database_oid = d.oid
-    from tasker.identity i, pg_control_system() c, pg_database d
+    select i.system_identifier = tasker._system_identifier() and i.database_oid = d.oid
+    from tasker.identity i, pg_database d
     where d.datname = current_database());
 end $$;

@@ -7,8 +7,8 @@ as $$
 #variable_conflict error
 begin
   insert into tasker.identity (system_identifier, database_oid, taken_at, taken_by)
-  select c.system_identifier, d.oid, clock_timestamp(), session_user
-  from pg_control_system() c, pg_database d
+  select tasker._system_identifier(), d.oid, clock_timestamp(), session_user
+  from pg_database d
   where d.datname = current_database() and not exists (select from tasker.identity)
   on conflict do nothing;
 end $$;

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pgrx::prelude::*;
 
-use super::error::Failure;
+use super::report::Failure;
 use super::session;
 
 /// What the server writes where dropping a database was begun and not finished.

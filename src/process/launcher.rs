@@ -12,10 +12,10 @@ use pgrx::prelude::*;
 
 use super::databases::{self, Database};
 use super::directory::Directory;
-use super::error::Failure;
+use super::report::Failure;
 use super::schedule::{PROBE_INTERVAL, Schedule};
 use super::slot::Slot;
-use super::{LIBRARY, clock, error, orchestrator, session, shmem};
+use super::{LIBRARY, clock, orchestrator, report, session, shmem};
 use crate::guc;
 
 /// How many processes may be starting at a time, so that probing many databases does not take every worker.
@@ -145,7 +145,7 @@ impl Launcher {
         let now = Instant::now();
         if self.complained_at.is_none_or(|at| now.duration_since(at) >= COMPLAINT_INTERVAL) {
             self.complained_at = Some(now);
-            error::warn(
+            report::warn(
                 "tasker has no background worker left for an orchestrator".to_string(),
                 "It is tried again every ten seconds.".to_string(),
                 "Increase max_worker_processes: the launcher takes one and each orchestrator one.".to_string(),
@@ -155,7 +155,7 @@ impl Launcher {
 }
 
 fn put_off(failure: &Failure) -> Duration {
-    error::warn(
+    report::warn(
         format!("the tasker launcher cannot look for databases: {}", failure.message),
         failure.explanation(),
         failure.hint.clone(),

@@ -8,10 +8,12 @@ mod condition;
 mod databases;
 mod detach;
 mod directory;
-mod error;
+
+mod identity;
 mod launcher;
 mod orchestrator;
 mod pass;
+mod report;
 mod schedule;
 mod session;
 mod shmem;
@@ -22,8 +24,6 @@ mod wake;
 use std::ffi::CStr;
 
 use pgrx::prelude::*;
-
-pub use error::raise;
 
 /// The name of the library and of the extension.
 const EXTENSION: &CStr = c"tasker_pg";

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use pgrx::bgworkers::BackgroundWorkerBuilder;
 use pgrx::prelude::*;
 
-use super::error::{self, Failure};
 use super::pass::{Done, Identity, Statements};
+use super::report::{self, Failure};
 use super::slot::{Exit, Note, Slot, State};
 use super::{LIBRARY, clock, session, shmem};
 use crate::guc;
@@ -204,7 +204,7 @@ impl Orchestrator {
     fn stay_idle(&mut self) {
         show(State::Copy);
         if !std::mem::replace(&mut self.has_said_copy, true) {
-            error::log(
+            report::log(
                 format!("tasker orchestrator stays idle: database \"{}\" is a copy of another", self.database),
                 "If the work in this database is to go on here, run SELECT tasker.take_over() in it.",
             );
@@ -249,7 +249,7 @@ fn report(failure: &Failure) -> Exit {
         slot.last_error = Note::new(&format!("{}: {}", failure.sqlstate, failure.message));
         slot.last_error_at = now;
     });
-    error::warn(
+    report::warn(
         format!("pass of the tasker orchestrator failed: {}", failure.message),
         failure.explanation(),
         failure.hint.clone(),

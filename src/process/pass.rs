@@ -5,7 +5,7 @@ use pgrx::pg_sys::panic::ErrorReportable;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiError, SpiResult, SpiTupleTable};
 
-use super::error::Failure;
+use super::report::Failure;
 use super::session;
 use super::slot::Counts;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::*;
 
 use super::EXTENSION;
-use super::error::{Failure, noting_errors};
+use super::report::{Failure, noting_errors};
 
 /// The role that owns the extension's tables and runs every pass.
 const OWNER: &CStr = c"tasker_owner";
@@ -240,4 +240,15 @@ mod tests {
         assert_eq!(millis(Duration::from_millis(250)), 250);
         assert_eq!(millis(Duration::MAX), c_long::from(i32::MAX));
     }
+}
+
+unsafe extern "C" {
+    /// libpq/libpq.h, which pgrx has no binding of: whether the socket of the client is still open. Does not block.
+    fn pq_check_connection() -> bool;
+}
+
+/// Whether this process serves a client that has closed its connection, or died.
+pub fn client_is_gone() -> bool {
+    // SAFETY: without a port there is no client to ask about; with one the server has set up what the check looks at.
+    unsafe { !pg_sys::MyProcPort.is_null() && !pq_check_connection() }
 }

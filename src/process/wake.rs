@@ -8,6 +8,7 @@ use std::time::Duration;
 use pgrx::prelude::*;
 
 use super::{session, shmem};
+use crate::error::{Error, raise};
 
 /// Without shared memory, a wait is a nap of this length.
 const NAP: Duration = Duration::from_millis(50);
@@ -75,7 +76,11 @@ fn _wait_for_wake(namespace_id: i64, generation: i64, timeout_ms: i32) -> bool {
         return false;
     };
     let wake = board.wake_of(session::database(), namespace_id);
-    wake.moved.wait_until(timeout, || self::generation(wake) != generation)
+    let moved = wake.moved.wait_until(timeout, || self::generation(wake) != generation);
+    if session::client_is_gone() {
+        raise(Error::ClientGone);
+    }
+    moved
 }
 
 fn generation(wake: &shmem::Wake) -> i64 {

@@ -1,4 +1,4 @@
-//! Errors that this part raises and the failures of background transactions that it catches.
+//! What the background processes write to the server log, and the failures of their transactions.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
@@ -6,12 +6,6 @@ use std::ffi::{CStr, c_char, c_void};
 use pgrx::pg_sys::elog::PgLogLevel;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
-
-/// Raises an error with a hint.
-pub fn raise(code: PgSqlErrorCode, message: String, hint: String) -> ! {
-    ErrorReport::new(code, message, "tasker_pg").set_hint(hint).report(PgLogLevel::ERROR);
-    unreachable!("an error report of level ERROR does not return")
-}
 
 /// Writes a message to the server log.
 pub fn log(message: String, hint: &str) {

@@ -1,0 +1,10 @@
+//! Which cluster this is.
+
+use pgrx::prelude::*;
+
+/// The system identifier that `initdb` gave the cluster: a standby shares it, a restored dump does not.
+#[pg_extern(stable, parallel_safe)]
+fn _system_identifier() -> i64 {
+    // SAFETY: reads the server's copy of the control file, which exists since start-up.
+    unsafe { pg_sys::GetSystemIdentifier() }.cast_signed()
+}
