@@ -87,13 +87,18 @@ begin
       ), gone as (
         delete from pgmq.%I q
         using (
-          select i.msg_id
+          select i.msg_id, i.step_id
           from unnest($1, $2) i(msg_id, step_id)
           where exists (select from held h where h.step_id = i.step_id)
             or not exists (select from tasker.steps s where s.step_id = i.step_id)
         ) i
         where q.msg_id = i.msg_id
-        returning q.msg_id, q.message
+        returning q.msg_id, q.message, q.enqueued_at, i.step_id
+      ), refused as (
+        insert into tasker.rejected_messages (queue_name, msg_id, message, reason, enqueued_at, rejected_at)
+        select $7, g.msg_id, g.message, format('step %%s does not exist', g.step_id), g.enqueued_at, $6
+        from gone g
+        where g.step_id not in (select h.step_id from held h)
       )
       select a.msg_id, a.step_id, a.task_id, a.attempt, g.message
       from asked a
@@ -101,5 +106,5 @@ begin
       where a.current
       order by a.msg_id
     $sql$, queue_table)
-  using taken.msg_ids, taken.step_ids, taken.attempts, _take_steps.lease, _take_steps.worker_id, at;
+  using taken.msg_ids, taken.step_ids, taken.attempts, _take_steps.lease, _take_steps.worker_id, at, _take_steps.namespace || '_queue';
 end $$;

@@ -1,268 +1,260 @@
-//! How long a failed attempt waits for the next one.
+//! How long a failed step waits before its next attempt.
 //!
-//! A server's word comes first: a `Retry-After` header (RFC 9110, section 10.2.3: seconds, or one of the three date
-//! formats of section 5.6.7), then a `backoff_hint`. It is capped, and not jittered. Without one, or with one that says
-//! nothing usable (garbage, zero, negative, past), the template's own policy decides, jittered within its cap. So every
-//! failure gets a delay, and nothing loops hot.
+//! A server's word comes first (`server`): capped, and not jittered, for it knows when it will be ready. Without one
+//! the template's policy decides: growth with the attempt, a cap, and some jitter so that steps that failed together
+//! do not come back together.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-use serde_json::Value;
+mod server;
 
-/// The shortest delay, in milliseconds.
+use chrono::{DateTime, Utc};
+
+/// Milliseconds that every retry waits at least, whatever policy or server say: no failure is retried in a hot loop.
 pub const MIN_DELAY_MS: u64 = 1;
 
-/// The jitter: a delay is spread over ±10 %.
-const JITTER: f64 = 0.1;
-
-/// How the delay grows with the attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the delay grows from attempt to attempt, as a multiple of the base. `attempt` is the one that failed, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backoff {
-    /// `base`
+    /// 1, 1, 1, 1: no growth. Still a wait of one base.
     None,
-    /// `base * attempt`
+    /// 1, 2, 3, 4: `attempt`.
     Linear,
-    /// `base * 2^(attempt - 1)`
+    /// 1, 2, 4, 8: `2^(attempt - 1)`.
     Exponential,
-    /// `base * fibonacci(attempt)`: 1, 1, 2, 3, 5, …
+    /// 1, 1, 2, 3, 5: the Fibonacci number of `attempt`.
     Fibonacci,
 }
 
-impl Backoff {
-    /// The kind that a template calls `name`.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "none" => Some(Self::None),
-            "linear" => Some(Self::Linear),
-            "exponential" => Some(Self::Exponential),
-            "fibonacci" => Some(Self::Fibonacci),
-            _ => None,
-        }
-    }
-
-    /// The factor of the `attempt`-th try, counted from 1; saturates.
-    fn factor(self, attempt: u32) -> u64 {
-        match self {
-            Self::None => 1,
-            Self::Linear => u64::from(attempt.max(1)),
-            Self::Exponential => 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX),
-            Self::Fibonacci => fibonacci(attempt),
-        }
-    }
-}
-
-/// A template step's retry policy. Times in milliseconds.
-#[derive(Clone, Copy, Debug)]
+/// What a template says about the delays of a step.
+#[derive(Debug, Clone, Copy)]
 pub struct Policy {
     pub backoff: Backoff,
+    /// Milliseconds that the multiples are of.
     pub base_ms: u64,
+    /// Milliseconds that no delay passes, with jitter.
     pub max_ms: u64,
 }
 
-/// When to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delay {
+    /// Milliseconds from now, at least [`MIN_DELAY_MS`].
     pub delay_ms: u64,
-    /// The server's word, rounded up to whole seconds and capped, where it decided.
-    pub server_requested_seconds: Option<u64>,
+    /// The same in seconds, rounded up, where a server asked for it.
+    pub server_requested_seconds: Option<i32>,
 }
 
-/// The delay after the failure of `attempt` (counted from 1).
+/// The delay after the failure of `attempt` (from 1; 0 counts as 1).
 ///
-/// `metadata` is a result's `orchestration_metadata`. `jitter` is a random number in `[0, 1)`. Source of the formula:
-/// docs/internals.md, "Retry delay".
+/// `metadata` is the JSON text of the worker's `orchestration_metadata`; what it says is capped by
+/// `max_server_delay_ms`, and garbage in it is as good as nothing. `jitter` in [0, 1) comes from the caller's dice.
 pub fn retry_delay(
     attempt: u32,
     policy: &Policy,
-    metadata: Option<&Value>,
+    metadata: Option<&str>,
     max_server_delay_ms: u64,
     now: DateTime<Utc>,
     jitter: f64,
 ) -> Delay {
-    match metadata.and_then(|metadata| server_delay_ms(metadata, now)) {
-        Some(asked) => {
-            let delay_ms = asked.min(max_server_delay_ms).max(MIN_DELAY_MS);
-            Delay { delay_ms, server_requested_seconds: Some(delay_ms.div_ceil(1000)) }
+    let asked_ms = metadata.and_then(|metadata| server::requested_ms(metadata, now));
+    match asked_ms.map(|asked_ms| asked_ms.min(max_server_delay_ms)) {
+        Some(delay_ms) if delay_ms >= MIN_DELAY_MS => {
+            let seconds = i32::try_from(delay_ms.div_ceil(1000)).unwrap_or(i32::MAX);
+            Delay { delay_ms, server_requested_seconds: Some(seconds) }
         }
-        None => Delay { delay_ms: policy_delay_ms(attempt, policy, jitter), server_requested_seconds: None },
+        _ => Delay { delay_ms: policy.jittered_ms(attempt, jitter), server_requested_seconds: None },
     }
 }
 
-fn policy_delay_ms(attempt: u32, policy: &Policy, jitter: f64) -> u64 {
-    let capped = policy.base_ms.saturating_mul(policy.backoff.factor(attempt)).min(policy.max_ms);
-    let spread = 1.0 - JITTER + 2.0 * JITTER * jitter.clamp(0.0, 1.0);
-    // A float cast saturates.
-    ((capped as f64 * spread).round() as u64).min(policy.max_ms).max(MIN_DELAY_MS)
+impl Backoff {
+    /// The policy that a template names so.
+    pub fn named(name: &str) -> Option<Backoff> {
+        match name {
+            "none" => Some(Backoff::None),
+            "linear" => Some(Backoff::Linear),
+            "exponential" => Some(Backoff::Exponential),
+            "fibonacci" => Some(Backoff::Fibonacci),
+            _ => None,
+        }
+    }
+
+    fn multiple(self, attempt: u32) -> u64 {
+        match self {
+            Backoff::None => 1,
+            Backoff::Linear => attempt.into(),
+            Backoff::Exponential => 1u64.checked_shl(attempt - 1).unwrap_or(u64::MAX),
+            Backoff::Fibonacci => fibonacci(attempt),
+        }
+    }
 }
 
+impl Policy {
+    /// Milliseconds before jitter.
+    fn delay_ms(&self, attempt: u32) -> u64 {
+        self.within(self.base_ms.saturating_mul(self.backoff.multiple(attempt.max(1))))
+    }
+
+    /// Up to 10 % less or more. The cap holds after it: delays at the cap become only shorter.
+    fn jittered_ms(&self, attempt: u32, jitter: f64) -> u64 {
+        let jitter = if (0.0..=1.0).contains(&jitter) { jitter } else { 0.5 };
+        self.within((self.delay_ms(attempt) as f64 * (0.9 + 0.2 * jitter)).round() as u64)
+    }
+
+    fn within(&self, delay_ms: u64) -> u64 {
+        delay_ms.min(self.max_ms).max(MIN_DELAY_MS)
+    }
+}
+
+/// The 94th passes 64 bits: from there on it is the largest number that there is.
 fn fibonacci(n: u32) -> u64 {
-    let (mut current, mut next) = (1_u64, 1_u64);
-    for _ in 1..n.min(100) {
-        (current, next) = (next, current.saturating_add(next));
+    let (mut last, mut next) = (0u64, 1u64);
+    for _ in 0..n.min(94) {
+        (last, next) = (next, last.saturating_add(next));
     }
-    current
-}
-
-/// The positive delay that a server asked for, in milliseconds.
-fn server_delay_ms(metadata: &Value, now: DateTime<Utc>) -> Option<u64> {
-    retry_after(metadata)
-        .and_then(|value| header_delay_ms(value, now))
-        .or_else(|| metadata.get("backoff_hint").and_then(hint_delay_ms))
-}
-
-fn retry_after(metadata: &Value) -> Option<&Value> {
-    let headers = metadata.get("headers")?.as_object()?;
-    headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after")).map(|(_, value)| value)
-}
-
-fn header_delay_ms(value: &Value, now: DateTime<Utc>) -> Option<u64> {
-    match value {
-        Value::String(text) => seconds_to_ms(text.trim().parse().ok()).or_else(|| date_delay_ms(text.trim(), now)),
-        Value::Array(values) => values.first().and_then(|value| header_delay_ms(value, now)),
-        value => seconds_to_ms(value.as_f64()),
-    }
-}
-
-fn date_delay_ms(text: &str, now: DateTime<Utc>) -> Option<u64> {
-    let ms = (http_date(text)? - now).num_milliseconds();
-    u64::try_from(ms).ok().filter(|ms| *ms > 0)
-}
-
-/// A date in one of the formats of RFC 9110, section 5.6.7; the obsolete ones have no zone and mean GMT.
-fn http_date(text: &str) -> Option<DateTime<Utc>> {
-    ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-        .map(|date| date.and_utc())
-}
-
-fn hint_delay_ms(hint: &Value) -> Option<u64> {
-    ["seconds", "delay_seconds"].iter().find_map(|field| seconds_to_ms(hint.get(field)?.as_f64()))
-}
-
-fn seconds_to_ms(seconds: Option<f64>) -> Option<u64> {
-    seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0).map(|seconds| (seconds * 1000.0).ceil() as u64)
+    last
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::TimeZone;
     use proptest::prelude::*;
+    use proptest::test_runner::TestCaseResult;
     use serde_json::json;
 
     const DAY_MS: u64 = 86_400_000;
-    const KINDS: [Backoff; 4] = [Backoff::None, Backoff::Linear, Backoff::Exponential, Backoff::Fibonacci];
-
-    fn noon() -> DateTime<Utc> {
-        Utc.with_ymd_and_hms(2026, 11, 23, 12, 0, 0).single().unwrap_or_default()
-    }
+    const MIDDLE: f64 = 0.5;
 
     fn policy(backoff: Backoff) -> Policy {
-        Policy { backoff, base_ms: 1000, max_ms: 300_000 }
+        Policy { backoff, base_ms: 1_000, max_ms: 300_000 }
     }
 
     fn delays(backoff: Backoff) -> Vec<u64> {
-        (1..=6).map(|attempt| retry_delay(attempt, &policy(backoff), None, DAY_MS, noon(), 0.5).delay_ms).collect()
+        (1..=6).map(|attempt| policy(backoff).delay_ms(attempt)).collect()
     }
 
-    fn asked(metadata: &Value) -> Option<u64> {
-        retry_delay(1, &policy(Backoff::Linear), Some(metadata), DAY_MS, noon(), 0.5).server_requested_seconds
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(784_111_777, 0).expect("a time")
     }
 
-    #[test]
-    fn each_kind_grows_as_its_name_says() {
-        assert_eq!(delays(Backoff::None), [1000; 6]);
-        assert_eq!(delays(Backoff::Linear), [1000, 2000, 3000, 4000, 5000, 6000]);
-        assert_eq!(delays(Backoff::Exponential), [1000, 2000, 4000, 8000, 16000, 32000]);
-        assert_eq!(delays(Backoff::Fibonacci), [1000, 1000, 2000, 3000, 5000, 8000]);
+    fn delay_of(metadata: &str) -> Delay {
+        retry_delay(3, &policy(Backoff::Exponential), Some(metadata), DAY_MS, now(), MIDDLE)
     }
 
     #[test]
-    fn the_server_is_heard_as_seconds_in_any_letter_case() {
-        for name in ["retry-after", "Retry-After", "RETRY-AFTER"] {
-            assert_eq!(asked(&json!({"headers": {name: "60"}})), Some(60));
-            assert_eq!(asked(&json!({"headers": {name: 60}})), Some(60));
-        }
-        assert_eq!(asked(&json!({"headers": {"retry-after": "0.5"}})), Some(1));
+    fn each_policy_grows_in_its_own_way() {
+        assert_eq!(delays(Backoff::None), [1_000, 1_000, 1_000, 1_000, 1_000, 1_000]);
+        assert_eq!(delays(Backoff::Linear), [1_000, 2_000, 3_000, 4_000, 5_000, 6_000]);
+        assert_eq!(delays(Backoff::Exponential), [1_000, 2_000, 4_000, 8_000, 16_000, 32_000]);
+        assert_eq!(delays(Backoff::Fibonacci), [1_000, 1_000, 2_000, 3_000, 5_000, 8_000]);
     }
 
     #[test]
-    fn the_server_is_heard_as_http_date() {
-        for date in ["Mon, 23 Nov 2026 12:01:30 GMT", "Monday, 23-Nov-26 12:01:30 GMT", "Mon Nov 23 12:01:30 2026"] {
-            assert_eq!(asked(&json!({"headers": {"retry-after": date}})), Some(90), "{date}");
-        }
+    fn fibonacci_numbers_saturate_where_64_bits_end() {
+        assert_eq!(fibonacci(93), 12_200_160_415_121_876_738);
+        assert_eq!(fibonacci(94), u64::MAX);
+        assert_eq!(fibonacci(u32::MAX), u64::MAX);
     }
 
     #[test]
-    fn a_hint_is_heard_in_both_shapes_after_the_header() {
-        assert_eq!(asked(&json!({"backoff_hint": {"type": "server_requested", "seconds": 7}})), Some(7));
-        assert_eq!(asked(&json!({"backoff_hint": {"backoff_type": "server_requested", "delay_seconds": 8}})), Some(8));
-        let both = json!({"headers": {"retry-after": "5"}, "backoff_hint": {"seconds": 7}});
-        assert_eq!(asked(&both), Some(5));
-        let garbage_header = json!({"headers": {"retry-after": "soon"}, "backoff_hint": {"seconds": 7}});
-        assert_eq!(asked(&garbage_header), Some(7));
+    fn policies_are_found_by_the_names_that_templates_use() {
+        assert_eq!(Backoff::named("none"), Some(Backoff::None));
+        assert_eq!(Backoff::named("fibonacci"), Some(Backoff::Fibonacci));
+        assert_eq!(Backoff::named("Exponential"), None);
     }
 
     #[test]
-    fn garbage_zero_negative_and_past_are_not_heard() {
-        for value in [
-            json!("soon"),
-            json!(""),
-            json!("-5"),
-            json!(-5),
-            json!(0),
-            json!("0"),
-            json!("NaN"),
-            json!("inf"),
-            json!(null),
-            json!({}),
-            json!([]),
-            json!("Mon, 23 Nov 2026 11:59:59 GMT"),
-            json!("Xyz, 99 Nov 2026 12:01:30 GMT"),
-        ] {
-            assert_eq!(asked(&json!({"headers": {"retry-after": value}})), None, "{value}");
-            assert_eq!(asked(&json!({"backoff_hint": {"seconds": value}})), None, "{value}");
+    fn jitter_is_ten_percent_both_ways() {
+        assert_eq!(policy(Backoff::None).jittered_ms(1, 0.0), 900);
+        assert_eq!(policy(Backoff::None).jittered_ms(1, MIDDLE), 1_000);
+        assert_eq!(policy(Backoff::None).jittered_ms(1, 0.999_999), 1_100);
+        assert_eq!(policy(Backoff::None).jittered_ms(1, f64::NAN), 1_000);
+        assert_eq!(policy(Backoff::None).jittered_ms(1, -7.0), 1_000);
+    }
+
+    #[test]
+    fn even_a_policy_of_nothing_waits() {
+        let nothing = Policy { backoff: Backoff::None, base_ms: 0, max_ms: 0 };
+        assert_eq!(nothing.jittered_ms(1, 0.0), MIN_DELAY_MS);
+    }
+
+    #[test]
+    fn a_servers_word_comes_before_the_policy_and_is_not_jittered() {
+        let word = json!({"headers": {"retry-after": "60"}}).to_string();
+        for jitter in [0.0, MIDDLE, 0.99] {
+            let delay = retry_delay(1, &policy(Backoff::Linear), Some(&word), DAY_MS, now(), jitter);
+            assert_eq!(delay, Delay { delay_ms: 60_000, server_requested_seconds: Some(60) });
         }
     }
 
     #[test]
-    fn the_servers_word_is_capped_and_not_jittered() {
-        let metadata = json!({"headers": {"retry-after": "1e300"}});
-        for jitter in [0.0, 0.5, 0.99] {
-            let delay = retry_delay(1, &policy(Backoff::None), Some(&metadata), DAY_MS, noon(), jitter);
-            assert_eq!(delay, Delay { delay_ms: DAY_MS, server_requested_seconds: Some(86400) });
-        }
+    fn a_servers_word_is_capped_by_its_own_limit_alone() {
+        let word = json!({"headers": {"retry-after": 1e300}}).to_string();
+        assert_eq!(delay_of(&word), Delay { delay_ms: DAY_MS, server_requested_seconds: Some(86_400) });
+    }
+
+    #[test]
+    fn parts_of_seconds_are_kept_in_the_delay_and_rounded_up_in_the_request() {
+        let word = json!({"backoff_hint": {"seconds": 1.2}}).to_string();
+        assert_eq!(delay_of(&word), Delay { delay_ms: 1_200, server_requested_seconds: Some(2) });
+    }
+
+    #[test]
+    fn a_limit_of_nothing_leaves_the_policy_alone() {
+        let word = json!({"headers": {"retry-after": "60"}}).to_string();
+        let delay = retry_delay(1, &policy(Backoff::None), Some(&word), 0, now(), MIDDLE);
+        assert_eq!(delay, Delay { delay_ms: 1_000, server_requested_seconds: None });
+    }
+
+    fn any_policy() -> impl Strategy<Value = Policy> {
+        let backoff =
+            prop::sample::select(vec![Backoff::None, Backoff::Linear, Backoff::Exponential, Backoff::Fibonacci]);
+        let ms = || prop_oneof![any::<u64>(), 0..DAY_MS];
+        (backoff, ms(), ms()).prop_map(|(backoff, base_ms, max_ms)| Policy { backoff, base_ms, max_ms })
+    }
+
+    fn any_attempt() -> impl Strategy<Value = u32> {
+        prop_oneof![any::<u32>(), 0..100u32, Just(10_000), Just(u32::MAX)]
     }
 
     proptest! {
         #[test]
-        fn a_policys_delay_is_never_past_its_cap(kind in 0..4_usize, attempt in 0..=u32::MAX, base in 0..=u64::MAX,
-            max in 1..=u64::MAX / 4, jitter in 0.0..1.0)
-        {
-            let policy = Policy { backoff: KINDS[kind], base_ms: base, max_ms: max };
-            let delay = retry_delay(attempt, &policy, None, DAY_MS, noon(), jitter).delay_ms;
-            prop_assert!((MIN_DELAY_MS..=max.max(MIN_DELAY_MS)).contains(&delay));
+        fn no_delay_leaves_its_bounds(policy in any_policy(), attempt in any_attempt(), jitter in 0.0..1.0) {
+            let delay_ms = policy.jittered_ms(attempt, jitter);
+            prop_assert!(delay_ms >= MIN_DELAY_MS);
+            prop_assert!(delay_ms <= policy.max_ms.max(MIN_DELAY_MS));
         }
 
         #[test]
-        fn a_policys_delay_never_shrinks_with_the_attempt(kind in 0..4_usize, attempt in 1..=10_000_u32, base in 0..100_000_u64) {
-            let policy = Policy { backoff: KINDS[kind], base_ms: base, max_ms: 300_000 };
-            let of = |attempt| retry_delay(attempt, &policy, None, DAY_MS, noon(), 0.5).delay_ms;
-            prop_assert!(of(attempt) <= of(attempt + 1));
+        fn jitter_stays_within_ten_percent(policy in any_policy(), attempt in any_attempt(), jitter in 0.0..1.0) {
+            let (plain, jittered) = (policy.delay_ms(attempt) as f64, policy.jittered_ms(attempt, jitter) as f64);
+            prop_assert!(jittered >= plain * 0.9 - 1.0);
+            prop_assert!(jittered <= plain * 1.1 + 1.0);
         }
 
         #[test]
-        fn jitter_stays_within_ten_percent(base in 10..100_000_u64, jitter in 0.0..1.0) {
-            let policy = Policy { backoff: Backoff::None, base_ms: base, max_ms: u64::MAX };
-            let delay = retry_delay(1, &policy, None, DAY_MS, noon(), jitter).delay_ms as f64;
-            prop_assert!((delay - base as f64).abs() <= base as f64 * 0.1 + 1.0);
+        fn delays_never_shrink_from_attempt_to_attempt(policy in any_policy(), attempt in 0..u32::MAX) {
+            prop_assert!(policy.delay_ms(attempt) <= policy.delay_ms(attempt + 1));
         }
 
         #[test]
-        fn any_header_text_gives_a_delay(text in ".*") {
-            let metadata = json!({"headers": {"Retry-After": text}});
-            let delay = retry_delay(3, &policy(Backoff::Exponential), Some(&metadata), DAY_MS, noon(), 0.5);
-            prop_assert!((MIN_DELAY_MS..=DAY_MS).contains(&delay.delay_ms));
+        fn garbage_is_as_good_as_no_metadata(garbage in "\\PC*", attempt in any_attempt(), jitter in 0.0..1.0) {
+            let wrapped = json!({"headers": {"Retry-After": format!("x{garbage}")}, "backoff_hint": garbage}).to_string();
+            for metadata in [garbage.as_str(), wrapped.as_str()] {
+                same_as_without(metadata, attempt, jitter)?;
+            }
         }
+
+        #[test]
+        fn a_servers_word_is_kept_within_its_limit(seconds in 0.001..1e12, limit in 1..10 * DAY_MS) {
+            let word = json!({"headers": {"RETRY-AFTER": seconds}}).to_string();
+            let delay = retry_delay(1, &policy(Backoff::None), Some(&word), limit, now(), MIDDLE);
+            prop_assert!(delay.delay_ms <= limit && delay.server_requested_seconds.is_some());
+        }
+    }
+
+    fn same_as_without(metadata: &str, attempt: u32, jitter: f64) -> TestCaseResult {
+        let policy = policy(Backoff::Fibonacci);
+        let with = retry_delay(attempt, &policy, Some(metadata), DAY_MS, now(), jitter);
+        prop_assert_eq!(with, retry_delay(attempt, &policy, None, DAY_MS, now(), jitter));
+        Ok(())
     }
 }
