@@ -7,11 +7,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  over     bigint[];
-  stopping bigint[];
+  over bigint[];
 begin
   with verdict as materialized (
-    select o.step_id, o.attempt, o.from_state, o.error, o.metadata, tt.on_failure,
+    select o.step_id, o.attempt, o.from_state, o.error, o.metadata,
       ts.retryable and o.error ->> 'retryable' is distinct from 'false' and s.attempts < s.max_attempts
         and t.state = 'in_progress' and t.stopping is null as again,
       ts.backoff, ts.backoff_base_ms, ts.max_backoff_ms
@@ -19,7 +18,6 @@ begin
     join tasker.steps s on s.step_id = o.step_id
     join tasker.tasks t on t.task_id = s.task_id
     join tasker.template_steps ts on ts.template_step_id = s.template_step_id
-    join tasker.task_templates tt on tt.template_id = t.template_id
     where not o.success
   ), delayed as materialized (
     select v.*, d.server_requested_seconds, at + make_interval(secs => d.delay_ms / 1000.0) as due
@@ -39,7 +37,7 @@ begin
       finished_at = case when not d.again then at end
     from delayed d
     where s.step_id = d.step_id
-    returning s.step_id, s.task_id, d.attempt, d.from_state, s.state, s.last_error, d.due, d.again, d.on_failure
+    returning s.step_id, s.task_id, d.attempt, d.from_state, s.state, s.last_error, d.due, d.again
   ), audited as (
     insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
     select f.step_id, f.task_id, at, f.attempt, f.from_state, f.state, session_user,
@@ -58,12 +56,6 @@ begin
     where t.task_id = e.task_id
     returning t.task_id, t.active_steps
   )
-  select (select array_agg(c.task_id) from counted c where c.active_steps = 0),
-    (select array_agg(distinct f.task_id) from failed f where not f.again and f.on_failure = 'fail_fast')
-  into over, stopping;
-
-  if stopping is not null then
-    over := over || tasker._stop_tasks(stopping, 'fail_fast: a step has failed', at);
-  end if;
+  select array_agg(c.task_id) into over from counted c where c.active_steps = 0;
   return over;
 end $$;
