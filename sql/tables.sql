@@ -49,6 +49,7 @@ create table tasker.task_templates (
   retired_at        timestamptz,
   constraint task_templates_version_is_unique unique (namespace_id, name, version)
 );
+create index task_templates_limited on tasker.task_templates (namespace_id) where max_in_flight is not null;
 comment on table tasker.task_templates is 'Named, versioned, immutable DAG definitions. Only retired_at ever changes.';
 comment on column tasker.task_templates.definition is 'The normal form of the definition: every field present, older layouts translated.';
 comment on column tasker.task_templates.version_key is 'Text that sorts as the version does by semantic versioning.';
@@ -260,6 +261,34 @@ create table tasker.rejected_messages (
   rejected_at         timestamptz not null
 );
 comment on table tasker.rejected_messages is 'Messages that could not be used, with the reason.';
+
+create table tasker.dead_letters (
+  dead_letter_id bigint generated always as identity constraint dead_letters_pkey primary key,
+  task_id        bigint not null,
+  step_id        bigint,
+  reason         text not null constraint dead_letters_reason_is_known
+    check (reason in ('retries_exhausted', 'not_retryable', 'deadline')),
+  snapshot       jsonb not null,
+  created_at     timestamptz not null,
+  resolved_at    timestamptz,
+  resolution     text,
+  notes          text,
+  resolved_by    text,
+  constraint dead_letters_resolution_is_whole
+    check ((resolved_at is null) = (resolution is null) and (resolved_at is null) = (resolved_by is null))
+);
+create index dead_letters_by_task on tasker.dead_letters (task_id);
+create index dead_letters_open on tasker.dead_letters (reason, created_at) where resolved_at is null;
+comment on table tasker.dead_letters is 'Steps that ended in error and tasks past their deadline: what needs a person.';
+comment on column tasker.dead_letters.snapshot is 'The step or task as it was then, without its context.';
+
+create table tasker.claims (
+  task_id    bigint constraint claims_pkey primary key,
+  claimed_by text not null constraint claims_claimed_by_is_not_empty check (claimed_by <> ''),
+  claimed_at timestamptz not null,
+  expires_at timestamptz not null
+);
+comment on table tasker.claims is 'Tasks that an orchestrator outside works on: the background orchestrator enqueues nothing of them. Few, or none.';
 
 create table tasker.identity (
   only_row          boolean constraint identity_pkey primary key default true constraint identity_has_one_row check (only_row),
