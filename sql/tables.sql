@@ -43,15 +43,20 @@ create table tasker.task_templates (
   default_context   jsonb not null,
   max_in_flight     integer constraint task_templates_max_in_flight_is_positive check (max_in_flight > 0),
   max_duration      interval,
+  task_events       text[] not null,
+  step_events       text[] not null,
   step_count        integer not null constraint task_templates_has_steps check (step_count between 1 and 65535),
   created_at        timestamptz not null,
   created_by        text not null,
   retired_at        timestamptz,
   constraint task_templates_version_is_unique unique (namespace_id, name, version)
 );
+create index task_templates_with_events on tasker.task_templates (template_id) where task_events <> '{}' or step_events <> '{}';
 create index task_templates_limited on tasker.task_templates (namespace_id) where max_in_flight is not null;
 comment on table tasker.task_templates is 'Named, versioned, immutable DAG definitions. Only retired_at ever changes.';
 comment on column tasker.task_templates.definition is 'The normal form of the definition: every field present, older layouts translated.';
+comment on column tasker.task_templates.task_events is 'Which ends of a task are published: completed, failed, cancelled.';
+comment on column tasker.task_templates.step_events is 'Which ends of a step are published: completed, failed.';
 comment on column tasker.task_templates.version_key is 'Text that sorts as the version does by semantic versioning.';
 
 create table tasker.template_steps (
@@ -289,6 +294,14 @@ create table tasker.claims (
   expires_at timestamptz not null
 );
 comment on table tasker.claims is 'Tasks that an orchestrator outside works on: the background orchestrator enqueues nothing of them. Few, or none.';
+
+create table tasker.retention_mark (
+  only_row     boolean constraint retention_mark_pkey primary key default true
+    constraint retention_mark_has_one_row check (only_row),
+  last_task_id bigint not null,
+  rest_until   timestamptz not null
+);
+comment on table tasker.retention_mark is 'How far the removal of finished tasks has come in its walk over tasks, and until when it rests.';
 
 create table tasker.identity (
   only_row          boolean constraint identity_pkey primary key default true constraint identity_has_one_row check (only_row),

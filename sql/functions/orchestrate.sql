@@ -28,6 +28,10 @@ begin
   if tasker._identity_is_ours() then
     begin
       pass := tasker._run_phases(batch, at);
+      if not pass.more and tasker._setting('retention')::integer >= 0
+        and pass.accepted + pass.settled + pass.fired + pass.started + pass.enqueued + pass.finished = 0 then
+        pass := tasker._remove_finished(pass, at);
+      end if;
     exception when others then
       if tasker._is_of_the_system(sqlstate) then
         raise;

@@ -24,9 +24,9 @@ pub const MAX_DURATION_MINUTES: u64 = 10 * 366 * 24 * 60;
 pub const MAX_IN_FLIGHT: u64 = 1_000_000;
 
 /// Whether the engine honours `limits.max_in_flight` of a template.
-const LIMITS_ARE_HONOURED: bool = false;
+const LIMITS_ARE_HONOURED: bool = true;
 /// Whether the engine honours `events` of a template.
-const EVENTS_ARE_HONOURED: bool = false;
+const EVENTS_ARE_HONOURED: bool = true;
 
 const IDENTITY_STRATEGIES: &[&str] = &["always_unique", "caller_provided", "strict"];
 const ON_FAILURE: &[&str] = &["continue", "fail_fast"];
