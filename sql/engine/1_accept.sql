@@ -30,7 +30,8 @@ begin
   ), request as materialized (
     select j.msg_id, j.fault, r.*
     from judged j
-    left join lateral tasker._read_request(j.message) r on j.fault is null
+    -- The function is called before the join's condition is looked at: it must not see what it cannot read.
+    left join lateral tasker._read_request(case when j.fault is null then j.message end) r on j.fault is null
   ), checked as (
     select r.msg_id, coalesce(r.fault, tasker._request_obstacle(r.namespace, r.name, r.version, r.request)) as fault,
       r.request, tasker._key_lock(r.request) as key

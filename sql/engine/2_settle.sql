@@ -1,8 +1,8 @@
 -- Phase 2: results from the queue end attempts.
 --
 -- A message is judged in the statement that takes it; the plain case needs no more than the operators below, what they
--- cannot tell for sure goes to _result_fault. A result whose task or step is locked by anybody stays in the queue and
--- is looked at again 50 ms later.
+-- cannot tell for sure goes to _result_fault. A result whose task, step or a child of it is locked by anybody stays in
+-- the queue and is looked at again 50 ms later.
 create or replace function tasker._settle(pass tasker._pass, batch integer, at timestamptz, only_msg_id bigint default null)
 returns tasker._pass
 language plpgsql
@@ -18,6 +18,8 @@ declare
   attempts integer[];
   reports  jsonb[];
   task_ids bigint[];
+  held_up  bigint[];
+  held     bigint[];
   outcomes tasker._outcome[];
   done_ids bigint[];
   missing  bigint[];
@@ -98,21 +100,27 @@ begin
     order by t.task_id
     for no key update skip locked
   ) t;
+  held_up := tasker._held_up(array(select i from unnest(step_ids) i where i >> 16 = any(task_ids)));
 
-  -- `matches`: the report is of the attempt that is in flight. The first of several such counts, the others are late.
-  with locked as materialized (
-    select s.step_id, s.state, s.attempts, s.reported_at, s.reported_status, s.results, s.last_error
+  select array_agg(s.step_id) into held
+  from (
+    select s.step_id
     from tasker.steps s
-    where s.step_id = any(step_ids) and s.task_id = any(task_ids)
+    where s.step_id = any(step_ids) and s.task_id = any(task_ids) and s.step_id <> all(coalesce(held_up, '{}'))
     order by s.step_id
     for no key update skip locked
-  ), report as (
+  ) s;
+
+  -- `matches`: the report is of the attempt that is in flight. The first of several such counts, the others are late.
+  -- Rows are read again by their key: a join with those that the locking statement returns would be a loop over both
+  -- (the planner expects one row), 13 us a step in batches of 100.
+  with report as (
     select r.msg_id, r.step_id, l.step_id is null as missing, l.state, l.attempts, l.reported_at, l.reported_status,
       l.results, l.last_error, r.message,
       l.state in ('enqueued', 'in_progress') and coalesce(r.attempt = l.attempts, true)
         and (l.reported_at is not null or not coalesce(r.message -> 'reported' = 'true', false)) as matches
     from unnest(msg_ids, step_ids, attempts, reports) r(msg_id, step_id, attempt, message)
-    left join locked l on l.step_id = r.step_id
+    left join tasker.steps l on l.step_id = r.step_id and l.step_id = any(held)
   ), ranked as (
     select r.*, row_number() over (partition by r.step_id, r.matches order by r.msg_id) as nth
     from report r

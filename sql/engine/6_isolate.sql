@@ -122,8 +122,6 @@ begin
   loop
     begin
       pass := tasker._claim_namespace(pass, namespace.namespace_id, null, batch, at);
-      update tasker.namespaces n set fault = null, fault_until = null
-      where n.namespace_id = namespace.namespace_id and n.fault_until <= at;
     exception when others then
       if tasker._is_of_the_system(sqlstate) then
         raise;
@@ -134,8 +132,7 @@ begin
           message = format('namespace "%s" cannot be enqueued to: %s', namespace.name, sqlerrm),
           hint = format('Its queue "%s_queue" is gone. SELECT tasker.create_namespace(%L) makes it again; tried again in a minute.',
             namespace.name, namespace.name);
-        update tasker.namespaces n set fault = sqlerrm, fault_until = at + interval '1 minute'
-        where n.namespace_id = namespace.namespace_id;
+        perform tasker._set_fault(namespace.namespace_id, sqlerrm, at + interval '1 minute');
       else
         pass := tasker._claim_by_task(pass, namespace.namespace_id, batch, at);
       end if;

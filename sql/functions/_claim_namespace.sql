@@ -67,6 +67,9 @@ begin
   end if;
   if cardinality(chosen) > 0 then
     pass.enqueued := pass.enqueued + tasker._enqueue(namespace, chosen, at);
+    if namespace.fault is not null and chosen <> '{}' then
+      perform tasker._set_fault(namespace.namespace_id, null, null);
+    end if;
   end if;
   if cardinality(ready) > 0 then
     perform tasker._park(ready, at);

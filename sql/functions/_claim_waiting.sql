@@ -1,6 +1,7 @@
 -- The first `wanted` of what waits in a namespace and of the steps that became ready just now, in order of computed
--- priority. Waiting rows are deleted and their tasks locked. Returns steps and tasks to start, the ready steps that
--- were passed over, how many rows were missed because somebody holds their task locked, and whether that was all.
+-- priority. Waiting rows are deleted, their tasks and steps locked. Returns steps and tasks to start, the ready steps
+-- that were passed over, how many rows were missed because somebody holds them, their task or their step locked, and
+-- whether that was all.
 --
 -- Every (template, priority) has its own order in the index, and within it the oldest comes first; so the first
 -- `wanted + skipped` of each hold the answer, fewer of a template that has less room (templates, rooms). The cost does
@@ -15,8 +16,11 @@ as $$
 #variable_conflict error
 declare
   row_ids    tid[];
+  held_rows  tid[];
   row_tasks  bigint[];
+  row_steps  bigint[];
   held       bigint[];
+  held_steps bigint[];
   ready_ids  bigint[];
   considered bigint;
 begin
@@ -66,8 +70,9 @@ begin
   )
   select array_agg(f.row_id) filter (where f.row_id is not null),
     array_agg(f.task_id) filter (where f.row_id is not null),
+    array_agg(f.step_id) filter (where f.row_id is not null),
     array_agg(f.step_id) filter (where f.row_id is null), count(*)
-  into row_ids, row_tasks, ready_ids, considered
+  into row_ids, row_tasks, row_steps, ready_ids, considered
   from first f;
 
   select array_agg(t.task_id) into held
@@ -78,13 +83,29 @@ begin
     order by t.task_id
     for no key update skip locked
   ) t;
+  select array_agg(s.step_id) into held_steps
+  from (
+    select s.step_id
+    from tasker.steps s
+    where s.step_id = any(row_steps) and s.task_id = any(held)
+    order by s.step_id
+    for no key update skip locked
+  ) s;
+  select array_agg(w.row_id) into held_rows
+  from (
+    select w.ctid as row_id
+    from tasker.waiting w
+    where w.ctid = any(row_ids) and w.task_id = any(held) and (w.step_id is null or w.step_id = any(held_steps))
+      and w.claimed_by is null
+    for update skip locked
+  ) w;
 
-  -- The tasks are ours now, and with them their waiting rows. A row that has gone meanwhile is simply not there.
+  -- A row that has gone meanwhile is simply not there.
   -- ready_ids are at most `wanted + skipped`; they take their place before the rows that are surplus.
   with mine as (
     select w.ctid as row_id, w.template_id, w.task_id, w.step_id, w.priority, w.since
     from tasker.waiting w
-    where w.ctid = any(row_ids) and w.task_id = any(held) and w.claimed_by is null
+    where w.ctid = any(held_rows)
     union all
     select null, t.template_id, t.task_id, r.step_id, t.priority, coalesce(t.run_at, t.created_at)
     from unnest(ready_ids) r(step_id)
@@ -111,7 +132,6 @@ begin
   select array_agg(r.step_id) into passed_over
   from unnest(_claim_waiting.ready) r(step_id)
   where r.step_id <> all(coalesce(_claim_waiting.step_ids, '{}'));
-  missed := coalesce(cardinality(row_ids), 0)
-    - (select count(*) from unnest(row_tasks) r(task_id) where r.task_id = any(held));
+  missed := coalesce(cardinality(row_ids), 0) - coalesce(cardinality(held_rows), 0);
   exhausted := considered < wanted + skipped;
 end $$;

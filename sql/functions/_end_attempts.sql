@@ -9,10 +9,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
+  failed    constant boolean := exists (select from unnest(outcomes) o where not o.success);
   completed bigint[];
+  stopping  bigint[];
 begin
-  -- Failures first: fail_fast cancels what a success beside it would otherwise make ready.
-  if exists (select from unnest(outcomes) o where not o.success) then
+  if failed then
     over := tasker._fail_attempts(outcomes, at);
   end if;
 
@@ -39,8 +40,22 @@ begin
   group by t.namespace_id, t.template_id;
 
   if completed is not null then
+    perform tasker._publish_step_ends(completed, at);
     select r.ready, coalesce(_end_attempts.over, '{}') || r.over
     into _end_attempts.ready, _end_attempts.over
     from tasker._release_children(completed) r;
+  end if;
+
+  -- Last of all: a success beside the failure counts, and what it made ready is cancelled with the rest.
+  if failed then
+    select array_agg(distinct s.task_id) into stopping
+    from unnest(outcomes) o
+    join tasker.steps s on s.step_id = o.step_id
+    join tasker.tasks t on t.task_id = s.task_id
+    join tasker.task_templates tt on tt.template_id = t.template_id
+    where not o.success and s.state = 'error' and tt.on_failure = 'fail_fast';
+    if stopping is not null then
+      over := over || tasker._stop_tasks(stopping, 'fail_fast: a step has failed', at);
+    end if;
   end if;
 end $$;

@@ -7,11 +7,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  over     bigint[];
-  stopping bigint[];
+  over  bigint[];
+  ended bigint[];
 begin
   with verdict as materialized (
-    select o.step_id, o.attempt, o.from_state, o.error, o.metadata, tt.on_failure, s.attempts < s.max_attempts as has_more,
+    select o.step_id, o.attempt, o.from_state, o.error, o.metadata, s.attempts < s.max_attempts as has_more,
       ts.name, ts.retryable and o.error ->> 'retryable' is distinct from 'false' and s.attempts < s.max_attempts
         and t.state = 'in_progress' and t.stopping is null as again,
       ts.backoff, ts.backoff_base_ms, ts.max_backoff_ms
@@ -19,7 +19,6 @@ begin
     join tasker.steps s on s.step_id = o.step_id
     join tasker.tasks t on t.task_id = s.task_id
     join tasker.template_steps ts on ts.template_step_id = s.template_step_id
-    join tasker.task_templates tt on tt.template_id = t.template_id
     where not o.success
   ), delayed as materialized (
     select v.*, d.server_requested_seconds, at + make_interval(secs => d.delay_ms / 1000.0) as due
@@ -39,7 +38,7 @@ begin
       finished_at = case when not d.again then at end
     from delayed d
     where s.step_id = d.step_id
-    returning s.step_id, s.task_id, d.attempt, d.from_state, s.state, s.last_error, d.due, d.again, d.on_failure, d.has_more, d.name
+    returning s.step_id, s.task_id, d.attempt, d.from_state, s.state, s.last_error, d.due, d.again, d.has_more, d.name
   ), buried as (
     insert into tasker.dead_letters (task_id, step_id, reason, snapshot, created_at)
     select f.task_id, f.step_id, case when f.has_more then 'not_retryable' else 'retries_exhausted' end,
@@ -65,11 +64,10 @@ begin
     returning t.task_id, t.active_steps
   )
   select (select array_agg(c.task_id) from counted c where c.active_steps = 0),
-    (select array_agg(distinct f.task_id) from failed f where not f.again and f.on_failure = 'fail_fast')
-  into over, stopping;
-
-  if stopping is not null then
-    over := over || tasker._stop_tasks(stopping, 'fail_fast: a step has failed', at);
+    (select array_agg(f.step_id) from failed f where not f.again)
+  into over, ended;
+  if ended is not null then
+    perform tasker._publish_step_ends(ended, at);
   end if;
   return over;
 end $$;

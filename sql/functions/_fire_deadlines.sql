@@ -1,4 +1,5 @@
--- Tasks past lifecycle.max_duration_minutes are stopped and end in error.
+-- Tasks past lifecycle.max_duration_minutes are stopped and end in error. One whose last step this very pass has
+-- settled (active_steps = 0) made it in time.
 create or replace function tasker._fire_deadlines(pass tasker._pass, task_ids bigint[], at timestamptz)
 returns tasker._pass
 language plpgsql
@@ -12,7 +13,7 @@ begin
   from (
     select t.task_id
     from tasker.tasks t
-    where t.task_id = any(_fire_deadlines.task_ids) and t.state = 'in_progress'
+    where t.task_id = any(_fire_deadlines.task_ids) and t.state = 'in_progress' and t.active_steps > 0
     order by t.task_id
     for no key update skip locked
   ) t;
@@ -29,7 +30,8 @@ begin
   insert into tasker.timers (fire_at, kind, task_id)
   select at + interval '50 milliseconds', 'deadline', t.task_id
   from tasker.tasks t
-  where t.task_id = any(_fire_deadlines.task_ids) and t.state = 'in_progress' and t.task_id <> all(coalesce(held, '{}'));
+  where t.task_id = any(_fire_deadlines.task_ids) and t.state = 'in_progress' and t.active_steps > 0
+    and t.task_id <> all(coalesce(held, '{}'));
   if found then
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
   end if;

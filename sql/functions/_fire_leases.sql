@@ -56,5 +56,19 @@ begin
       pass := tasker._rearm(pass, attempt.kind, attempt.fire_at, attempt.step_ids, attempt.numbers);
     end if;
   end loop;
+
+  -- Nobody asks again for the leases of attempts that are over; one that a heartbeat holds locked may stay.
+  delete from tasker.leases l
+  where (l.step_id, l.attempt) in (
+    select h.step_id, h.attempt
+    from unnest(due) d
+    cross join lateral unnest(d.step_ids, d.attempts) i(step_id, attempt)
+    join tasker.leases h on h.step_id = i.step_id and h.attempt = i.attempt
+    where d.kind in ('queued', 'absent', 'lease')
+      and (h.expires_at <= at or not exists (
+        select from tasker.steps s
+        where s.step_id = h.step_id and s.attempts = h.attempt and s.state in ('enqueued', 'in_progress')
+          and s.reported_at is null))
+    for update of h skip locked);
   return pass;
 end $$;

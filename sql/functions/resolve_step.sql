@@ -44,6 +44,8 @@ begin
     perform tasker._withdraw_messages(array[resolve_step.step_id], array[(held.step).msg_id]);
   end if;
 
+  perform tasker._publish_step_ends(array[resolve_step.step_id], at);
+
   -- _release_children counts a step that was active; one that was not is made up for.
   update tasker.tasks t
   set active_steps = t.active_steps

@@ -7,6 +7,9 @@ as $$
 declare
   id bigint;
 begin
+  if retire_template.namespace is null or retire_template.name is null or retire_template.version is null then
+    raise exception using errcode = 'null_value_not_allowed', message = 'namespace, name and version must not be NULL';
+  end if;
   select tt.template_id into id
   from tasker.task_templates tt
   join tasker.namespaces n on n.namespace_id = tt.namespace_id
@@ -18,4 +21,4 @@ begin
   return found;
 end $$;
 comment on function tasker.retire_template is
-  'Takes a version out of use: no new tasks start from it, and it is no default any more. Tasks that exist go on. Returns false when it was retired before. Raises 42704 for an unknown one.';
+  'Takes a version out of use: no new tasks start from it, and it is no default any more. Tasks that exist go on. Returns false when it was retired before. Raises 42704 for an unknown one, 22004 when an argument is NULL.';

@@ -1,0 +1,27 @@
+-- Of steps that are about to end, those that cannot yet: a child of theirs is locked by somebody. The children of the
+-- others are locked from here on, so that releasing and enqueueing them waits for nobody. The caller holds the tasks.
+create or replace function tasker._held_up(step_ids bigint[])
+returns bigint[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+begin
+  return (
+    with child as materialized (
+      select p.step_id as parent_id, (t.task_id << 16) + 1 + d.child_index as step_id
+      from unnest(_held_up.step_ids) p(step_id)
+      join tasker.tasks t on t.task_id = p.step_id >> 16
+      join tasker.template_dependencies d
+        on d.template_id = t.template_id and d.parent_index = (p.step_id & 65535)::integer - 1
+    ), held as materialized (
+      select s.step_id
+      from tasker.steps s
+      where s.step_id = any(array(select distinct c.step_id from child c))
+      order by s.step_id
+      for no key update skip locked
+    )
+    select array_agg(distinct c.parent_id)
+    from child c
+    where c.step_id not in (select h.step_id from held h));
+end $$;
