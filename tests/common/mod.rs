@@ -1,0 +1,311 @@
+//! Throw-away clusters for the tests, databases in them, and how to wait for things.
+//!
+//! A test program starts one cluster for all of its tests, each of which makes a database of its own there. Clusters are
+//! removed when the program ends, whatever way its tests ended; a copy of the server log stays.
+#![allow(dead_code)] // each test program uses its own part of this
+
+use std::ffi::{OsStr, c_int};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::error::DbError;
+use postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use serde_json::{Value, json};
+
+pub mod play;
+
+/// How long a condition may take to come true. Generous: it only costs time when a test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to watch that something does not happen.
+pub const A_MOMENT: Duration = Duration::from_millis(300);
+
+/// Waits until `holds`. `what` completes the sentence "it took too long until".
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it took too long until {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Keeps the other tests of this program out: for those that disturb a whole cluster, or are disturbed by what others do
+/// there (creating a database, say, wakes every process of the server).
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A variable that scripts/test sets.
+pub fn environment(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test-integration`"))
+}
+
+/// A path in the project.
+pub fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A program of the server under test, say psql.
+pub fn server_program(name: &str) -> PathBuf {
+    Path::new(&environment("PG_BINDIR")).join(name)
+}
+
+/// Runs a command to its end and returns what it printed. Panics when it fails.
+pub fn output(command: &mut Command) -> String {
+    let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{command:?}: {}\n{out}{err}", done.status);
+    out.into_owned()
+}
+
+static STARTED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+unsafe extern "C" {
+    fn atexit(callback: extern "C" fn()) -> c_int;
+}
+
+/// A test program ends by exit(), also when tests failed, and drops no statics.
+extern "C" fn remove_clusters() {
+    for dir in STARTED.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let _ = fs::copy(dir.join("log"), dir.with_extension("log"));
+        let _ = cluster_script("remove", &dir).output();
+    }
+}
+
+fn cluster_script(verb: &str, dir: &Path) -> Command {
+    let mut command = Command::new(project("scripts/cluster"));
+    // With it, every error that a server raises through Rust carries a backtrace.
+    command.arg(verb).arg(dir).env_remove("RUST_BACKTRACE");
+    command
+}
+
+pub struct Cluster {
+    dir: PathBuf,
+    settings: Vec<String>,
+    host: String,
+    port: String,
+}
+
+impl Cluster {
+    /// Starts a new cluster with these settings ("name=value"); tasker_pg is preloaded unless they say otherwise. It is
+    /// removed when the test program ends.
+    pub fn start(name: &str, settings: &[&str]) -> Cluster {
+        let dir = Path::new(&environment("TASKER_CLUSTERS")).join(name);
+        output(&mut cluster_script("remove", &dir)); // of a run that was killed
+        let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if started.is_empty() {
+            // SAFETY: registers a function that lives as long as the program.
+            unsafe { atexit(remove_clusters) };
+        }
+        started.push(dir.clone());
+        drop(started);
+        // Every database of a test takes a worker.
+        let settings =
+            ["fsync=off", "max_worker_processes=40"].iter().chain(settings).map(ToString::to_string).collect();
+        let mut cluster = Cluster { dir, settings, host: String::new(), port: String::new() };
+        let printed = cluster.start_again();
+        let value = |name: &str| {
+            let found = printed.split_whitespace().find_map(|word| word.strip_prefix(name));
+            found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_string()
+        };
+        (cluster.host, cluster.port) = (value("PGHOST="), value("PGPORT="));
+        cluster
+    }
+
+    /// Starts it after `stop`. Returns where it is, as shell text.
+    pub fn start_again(&self) -> String {
+        output(cluster_script("start", &self.dir).args(&self.settings))
+    }
+
+    /// Ends the server in the given way, "fast" or "immediate".
+    pub fn stop(&self, mode: &str) {
+        output(cluster_script("stop", &self.dir).arg(mode));
+    }
+
+    /// Creates a database with the extension.
+    pub fn create(&self, name: &str) -> Database {
+        let mut database = self.create_empty(name);
+        database.run("set client_min_messages = warning; create extension tasker_pg cascade");
+        database
+    }
+
+    /// Creates a database.
+    pub fn create_empty(&self, name: &str) -> Database {
+        self.connect("postgres").run(&format!("create database {name}"));
+        self.connect(name)
+    }
+
+    pub fn connect(&self, database: &str) -> Database {
+        self.try_connect(database).unwrap_or_else(|error| panic!("cannot connect to {database}: {error}"))
+    }
+
+    pub fn try_connect(&self, database: &str) -> Result<Database, postgres::Error> {
+        let mut config = Config::new();
+        config.host_path(&self.host).port(self.port.parse().unwrap_or_default()).user("postgres").dbname(database);
+        let client = config.connect(NoTls)?;
+        Ok(Database { client, name: database.to_string() })
+    }
+
+    /// A command whose libpq finds this database.
+    pub fn command(&self, program: impl AsRef<OsStr>, database: &str) -> Command {
+        let mut command = Command::new(program);
+        command.envs([
+            ("PGHOST", &*self.host),
+            ("PGPORT", &self.port),
+            ("PGUSER", "postgres"),
+            ("PGDATABASE", database),
+        ]);
+        command
+    }
+
+    /// The server log so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.dir.join("log")).unwrap_or_default()).into_owned()
+    }
+
+    /// Changes a setting for the whole cluster until `reset_settings`.
+    pub fn set(&self, name: &str, value: &str) {
+        let mut postgres = self.connect("postgres");
+        postgres.run(&format!("alter system set {name} = '{value}'"));
+        postgres.run("select pg_reload_conf()");
+    }
+
+    pub fn reset_settings(&self) {
+        let mut postgres = self.connect("postgres");
+        postgres.run("alter system reset all");
+        postgres.run("select pg_reload_conf()");
+    }
+}
+
+/// A connection to a database of a cluster. What is asked comes back as text: rows as psql -At prints them.
+pub struct Database {
+    client: Client,
+    pub name: String,
+}
+
+impl Database {
+    /// Runs statements; in one transaction, unless they say otherwise.
+    pub fn run(&mut self, sql: &str) {
+        self.rows(sql);
+    }
+
+    /// The rows of the last statements that return any, columns joined by `|`.
+    pub fn rows(&mut self, sql: &str) -> Vec<String> {
+        self.try_rows(sql).unwrap_or_else(|error| panic!("{sql}: {}", explain(&error)))
+    }
+
+    pub fn try_rows(&mut self, sql: &str) -> Result<Vec<String>, postgres::Error> {
+        let messages = self.client.simple_query(sql)?;
+        Ok(messages
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => {
+                    let columns = (0..row.len()).map(|column| row.get(column).unwrap_or_default());
+                    Some(columns.collect::<Vec<_>>().join("|"))
+                }
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// The only row.
+    pub fn value(&mut self, sql: &str) -> String {
+        let mut rows = self.rows(sql);
+        assert_eq!(rows.len(), 1, "{sql}: one row was expected, not {rows:?}");
+        rows.remove(0)
+    }
+
+    pub fn number(&mut self, sql: &str) -> i64 {
+        let value = self.value(sql);
+        value.parse().unwrap_or_else(|_| panic!("{sql}: a number was expected, not {value:?}"))
+    }
+
+    pub fn holds(&mut self, sql: &str) -> bool {
+        self.value(sql) == "t"
+    }
+
+    /// The error that a statement raises.
+    pub fn error(&mut self, sql: &str) -> DbError {
+        match self.try_rows(sql) {
+            Ok(rows) => panic!("{sql}: an error was expected, not {rows:?}"),
+            Err(error) => error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}")).clone(),
+        }
+    }
+
+    /// Waits until a query answers true. When it does not, says how the orchestrator stands.
+    pub fn eventually(&mut self, sql: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.holds(sql) {
+            if Instant::now() > deadline {
+                let status = self.rows("select o::text from tasker.orchestrator_status o");
+                panic!("it took too long until {sql}\norchestrators: {status:#?}");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Runs a statement with text parameters and returns its only value, cast to text.
+    pub fn call(&mut self, sql: &str, parameters: &[&str]) -> String {
+        let parameters: Vec<_> = parameters.iter().map(|p| p as &(dyn postgres::types::ToSql + Sync)).collect();
+        let row = self.client.query_one(sql, &parameters).unwrap_or_else(|error| panic!("{sql}: {}", explain(&error)));
+        row.get::<_, Option<String>>(0).unwrap_or_default()
+    }
+
+    pub fn register(&mut self, definition: &Value) -> String {
+        self.call("select tasker.register_template($1::text)::text", &[&definition.to_string()])
+    }
+
+    /// Requests one task in a transaction of its own, and returns its id.
+    pub fn request(&mut self, namespace: &str, name: &str) -> i64 {
+        self.number(&format!("select tasker.request_task('{namespace}', '{name}')"))
+    }
+
+    /// Waits until the orchestrators here have found out what to do and have done it.
+    pub fn is_served(&mut self) {
+        self.eventually("select bool_and(situation = 'running' and state = 'idle') from tasker.orchestrator_status");
+    }
+
+    /// How many passes its only orchestrator has made.
+    pub fn passes(&mut self) -> i64 {
+        self.number("select passes from tasker.orchestrator_status")
+    }
+
+    pub fn orchestrator(&mut self) -> String {
+        self.value("select pid from tasker.orchestrator_status")
+    }
+
+    /// Everything that is wrong or left over in the end.
+    pub fn leftovers(&mut self) -> Vec<String> {
+        let mut found = self.rows("select * from tasker.check()");
+        found.extend(self.rows("select 'queue ' || queue_name, depth from tasker.queue_status where depth <> 0"));
+        found.extend(self.rows("select 'rejected', reason, message from tasker.rejected_messages"));
+        // The others outlive what they watch over, and find nothing to do when they fire.
+        found.extend(self.rows("select 'timer', kind from tasker.timers where kind in ('start', 'retry')"));
+        found
+    }
+}
+
+fn explain(error: &postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(error) => format!("{} {} {:?}", error.code().code(), error.message(), error.detail()),
+        None => error.to_string(),
+    }
+}
+
+/// A template whose steps are named with their parents.
+pub fn template(namespace: &str, name: &str, steps: &[(&str, &[&str])]) -> Value {
+    let steps: Vec<_> = steps
+        .iter()
+        .map(|(name, parents)| json!({"name": name, "dependencies": parents, "retry": {"backoff_base_ms": 10}}))
+        .collect();
+    json!({"namespace_name": namespace, "name": name, "version": "1.0.0", "steps": steps})
+}
+
+/// Two steps, one after the other.
+pub fn two_steps(namespace: &str) -> Value {
+    template(namespace, "two", &[("first", &[]), ("second", &["first"])])
+}
