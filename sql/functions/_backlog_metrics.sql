@@ -17,8 +17,8 @@ as $$
      where _backlog_metrics.namespace_id is null or d.namespace_id = _backlog_metrics.namespace_id),
     count(*) filter (where w.step_id is null),
     count(*) filter (where w.step_id is not null),
-    extract(epoch from at - min(w.since) filter (where w.step_id is null))::double precision,
-    extract(epoch from at - min(w.since) filter (where w.step_id is null and not n.paused))::double precision
+    date_part('epoch', at - min(w.since) filter (where w.step_id is null)),
+    date_part('epoch', at - min(w.since) filter (where w.step_id is null and not n.paused))
   from tasker.waiting w
   join tasker.namespaces n on n.namespace_id = w.namespace_id
   where _backlog_metrics.namespace_id is null or w.namespace_id = _backlog_metrics.namespace_id;

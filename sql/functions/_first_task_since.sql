@@ -3,7 +3,8 @@
 --
 -- Ids are in the order of creation but for callers that draw them side by side, which a minute more than makes up for;
 -- the caller filters by created_at what is read too much. A search over the primary key by halves, so that no index
--- need stand on created_at or finished_at: some 20 look-ups per million ids, 0.3 ms in all at 10 million tasks.
+-- need stand on created_at or finished_at: 17 look-ups, 0.3 ms in all, among 100,000 tasks, 10 more for a thousand times
+-- as many.
 create or replace function tasker._first_task_since(since timestamptz)
 returns bigint
 language plpgsql stable

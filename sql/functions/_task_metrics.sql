@@ -29,7 +29,7 @@ begin
       t.state = 'cancelled' as is_cancelled,
       case
         when t.state in ('complete', 'resolved_manually', 'error')
-          then extract(epoch from t.finished_at - t.started_at)::double precision
+          then date_part('epoch', t.finished_at - t.started_at)
       end as seconds
     from tasker.tasks t
     where t.task_id >= first_id
