@@ -91,6 +91,7 @@ begin
     order by s.step_id
     for no key update skip locked
   ) s;
+  -- A row that has gone meanwhile is simply not there.
   select array_agg(w.row_id) into held_rows
   from (
     select w.ctid as row_id
@@ -100,7 +101,6 @@ begin
     for update skip locked
   ) w;
 
-  -- A row that has gone meanwhile is simply not there.
   -- ready_ids are at most `wanted + skipped`; they take their place before the rows that are surplus.
   with mine as (
     select w.ctid as row_id, w.template_id, w.task_id, w.step_id, w.priority, w.since
