@@ -151,7 +151,7 @@ select count(*) from tasker.open_dead_letters d where to_jsonb(d)::text like '%4
 
 -- Rejected messages by queue.
 select count(*) as sent from pgmq.send_batch('test_analytics_queue', '{"{}", "[]"}'::jsonb[]);
-select count(*) from tasker.poll_steps('test_analytics');
+select count(*) from tasker.poll_steps('test_analytics', 100);
 call pg_temp.later('1 hour');
 select * from tasker.rejected_message_summary where queue_name = 'test_analytics_queue';
 

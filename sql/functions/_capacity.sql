@@ -1,7 +1,8 @@
 -- How many steps may be enqueued into a namespace now: 0 when it is paused or set aside, NULL when another transaction
--- is enqueueing; and how many of each template that has a limit of its own (limits.max_in_flight). Where anything is
--- limited the caller keeps the lock until it commits, so that the sums below, read in a statement of its own and hence
--- after that lock, have seen every increment; decrements that are still open make them err low, never over.
+-- is enqueueing or holds the whole queue; and how many of each template that has a limit of its own
+-- (limits.max_in_flight). Where anything is limited the caller keeps the lock until it commits, so that the sums below,
+-- read in a statement of its own and hence after that lock, have seen every increment; decrements that are still open
+-- make them err low, never over.
 create or replace function tasker._capacity(
   namespace tasker.namespaces, at timestamptz, out room bigint, out templates bigint[], out rooms bigint[])
 language plpgsql
@@ -15,6 +16,9 @@ declare
 begin
   if namespace.paused or namespace.fault_until > at then
     room := 0;
+    return;
+  end if;
+  if tasker._queue_is_held(namespace.name) then
     return;
   end if;
   capped := exists (

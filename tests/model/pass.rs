@@ -200,7 +200,9 @@ impl Model {
         let (tasks, mut steps): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(_, step)| step.is_none());
         for (task, _) in &tasks {
             self.start(*task);
-            steps.extend(self.steps_of(*task).into_iter().filter(|at| self.is_ready(*at)).map(|at| (*task, Some(at.step))));
+            steps.extend(
+                self.steps_of(*task).into_iter().filter(|at| self.is_ready(*at)).map(|at| (*task, Some(at.step))),
+            );
         }
         let enqueued = self.first_that_fit(steps.clone(), room);
         rest.extend(steps.into_iter().filter(|step| !enqueued.contains(step)));
@@ -254,15 +256,20 @@ impl Model {
         let row = &mut self.tasks[task];
         row.state = TaskState::InProgress;
         row.deadlines.extend(template.minutes.map(|minutes| self.now + minutes * 60_000));
-        row.steps = template.steps.iter().enumerate().map(|(place, step)| Step {
-            state: if row.bypassed.contains(&place) { StepState::Skipped } else { StepState::Pending },
-            attempts: 0,
-            max_attempts: step.max_attempts,
-            report: None,
-            results: None,
-            due: None,
-            extended: None,
-        }).collect();
+        row.steps = template
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(place, step)| Step {
+                state: if row.bypassed.contains(&place) { StepState::Skipped } else { StepState::Pending },
+                attempts: 0,
+                max_attempts: step.max_attempts,
+                report: None,
+                results: None,
+                due: None,
+                extended: None,
+            })
+            .collect();
     }
 
     fn enqueue(&mut self, at: At, ordered: bool) {

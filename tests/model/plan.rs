@@ -43,7 +43,14 @@ pub struct Step {
 
 #[derive(Clone, Debug)]
 pub enum Action {
-    Request { template: Pick, priority: usize, bypass: u8, key: Option<u8>, run_in: Option<Ms>, by_queue: bool },
+    Request {
+        template: Pick,
+        priority: usize,
+        bypass: u8,
+        key: Option<u8>,
+        run_in: Option<Ms>,
+        by_queue: bool,
+    },
     Pass,
     Advance(Ms),
     /// Until the next thing that is due.
@@ -54,12 +61,31 @@ pub enum Action {
     Read,
     /// A plain worker deletes the message of what it has read.
     Delete(Pick),
-    Poll { quantity: usize, lease: Option<Ms> },
+    Poll {
+        quantity: usize,
+        lease: Option<Ms>,
+    },
     /// `stale`: of any attempt that was ever handed out, else of one that is in flight.
-    Report { who: Pick, stale: bool, how: How, outcome: Outcome },
-    ReportMany { who: Vec<Pick>, stale: bool, outcome: Outcome },
-    Extend { who: Pick, stale: bool, lease: Option<Ms> },
-    Release { who: Vec<Pick>, stale: bool },
+    Report {
+        who: Pick,
+        stale: bool,
+        how: How,
+        outcome: Outcome,
+    },
+    ReportMany {
+        who: Vec<Pick>,
+        stale: bool,
+        outcome: Outcome,
+    },
+    Extend {
+        who: Pick,
+        stale: bool,
+        lease: Option<Ms>,
+    },
+    Release {
+        who: Vec<Pick>,
+        stale: bool,
+    },
     Cancel(Pick),
     RetryStep(Pick),
     ResolveStep(Pick),
