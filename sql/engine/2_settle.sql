@@ -122,7 +122,9 @@ begin
     from unnest(msg_ids, step_ids, attempts, reports) r(msg_id, step_id, attempt, message)
     left join tasker.steps l on l.step_id = r.step_id and l.step_id = any(held)
   ), ranked as (
-    select r.*, row_number() over (partition by r.step_id, r.matches order by r.msg_id) as nth
+    -- The message of a report goes before plain ones of the same attempt: its metadata belongs to it.
+    select r.*, row_number() over (
+      partition by r.step_id, r.matches order by r.message -> 'reported' = 'true' desc nulls last, r.msg_id) as nth
     from report r
   )
   select

@@ -20,7 +20,7 @@ select 'line', format('step %s: %s, attempt %s of %s%s%s', s.at, s.state, s.atte
   ', results ' || (s.results ->> 'n')), 0
 from step s
 union all
-select 'due', s.at, extract(epoch from s.next_retry_at - timestamptz '{epoch}')::numeric * 1000
+select 'due', s.at, (extract(epoch from s.next_retry_at - timestamptz '{epoch}') * 1000)::bigint
 from step s
 where s.next_retry_at is not null
 union all
