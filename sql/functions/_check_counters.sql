@@ -81,11 +81,14 @@ begin
 
   -- What a cancel left alone is a report of an open transaction, which is settled when that commits.
   return query
-  select 'step of an ended task', s.step_id, 'ended or reported'::text, s.state
+  select 'step of an ended task', s.step_id, case t.state when 'complete' then 'completed' else 'ended or reported' end, s.state
   from tasker.tasks t
   join tasker.steps s on s.task_id = t.task_id
   where t.finished_at is not null
-    and s.state in ('enqueued', 'in_progress', 'waiting_for_retry')
-    and s.reported_at is null
+    and case
+      when t.state = 'complete' then s.state not in ('complete', 'resolved_manually', 'skipped')
+      when s.state in ('enqueued', 'in_progress') then s.reported_at is null
+      else s.state = 'waiting_for_retry'
+    end
   order by s.step_id;
 end $$;

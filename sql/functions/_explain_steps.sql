@@ -49,9 +49,11 @@ begin
   join tasker.template_steps ts on ts.template_step_id = s.template_step_id
   left join tasker.leases l on l.step_id = s.step_id and l.attempt = s.attempts
   left join lateral (
+    -- In a worker's hands the timer of its time in the queue may still be there: it will find nothing to do.
     select min(t.fire_at) as fire_at
     from tasker.timers t
-    where t.kind in ('queued', 'absent', 'lease') and s.step_id = any(t.step_ids)
+    where (t.kind = 'lease') = (s.state = 'in_progress') and t.kind in ('queued', 'absent', 'lease')
+      and t.attempts[array_position(t.step_ids, s.step_id)] = s.attempts
   ) t on true
   where s.step_id between first_id and first_id + 65535
     and s.state in ('enqueued', 'in_progress')

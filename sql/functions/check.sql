@@ -9,6 +9,7 @@ begin
   return query select * from tasker._check_counters();
   return query select * from tasker._check_waiting();
   return query select * from tasker._check_timers();
+  return query select * from tasker._check_reports();
 end $$;
 comment on function tasker.check() is
 $$Recomputes every counter and looks for work that nothing would wake; no rows = all is sound. A row says what (subject, with the id of the task, step or namespace), what it should be (expected) and what it is (found). One snapshot, so it may run beside the engine; it reads all tasks and steps and takes its time.

@@ -28,7 +28,7 @@ as $$
       'title', format('%s/%s %s, task %s: %s', n.name, tt.name, tt.version, t.task_id, t.state),
       'nodes', nodes.list,
       'edges', coalesce(edges.list, '[]')),
-    task_graph.format)
+    coalesce(task_graph.format, 'mermaid'))
   from nodes, edges, tasker.tasks t
   join tasker.task_templates tt on tt.template_id = t.template_id
   join tasker.namespaces n on n.namespace_id = t.namespace_id

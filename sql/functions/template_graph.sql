@@ -29,7 +29,7 @@ begin
         'title', format('%s/%s %s', template_graph.namespace, tt.name, tt.version),
         'nodes', nodes.list,
         'edges', coalesce(edges.list, '[]')),
-      template_graph.format)
+      coalesce(template_graph.format, 'mermaid'))
     from nodes, edges, tasker.task_templates tt
     where tt.template_id = id);
 end $$;
