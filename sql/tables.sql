@@ -202,7 +202,7 @@ create table tasker.timers (
   timer_id bigint generated always as identity constraint timers_pkey primary key,
   fire_at  timestamptz not null,
   kind     text not null constraint timers_kind_is_known
-    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'claim')),
+    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'claim', 'finish')),
   task_id  bigint,
   step_ids bigint[],
   attempts integer[],
@@ -211,7 +211,7 @@ create table tasker.timers (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 create index timers_due on tasker.timers (fire_at);
 comment on table tasker.timers is 'What must happen later. One row may stand for a whole batch of attempts with one deadline.';
-comment on column tasker.timers.kind is 'start: a task''s run_at; retry: a delay is over; queued: look whether the message is still in the queue; absent: it was seen gone, its time is over; lease: a function worker''s time is over; deadline: a task''s time is over; claim: an outside claim is over.';
+comment on column tasker.timers.kind is 'start: a task''s run_at; retry: a delay is over; queued: look whether the message is still in the queue; absent: it was seen gone, its time is over; lease: a function worker''s time is over; deadline: a task''s time is over; claim: an outside claim is over, or set aside work is tried again; finish: a task that could not be finished is tried again.';
 
 create table tasker.leases (
   step_id    bigint not null,

@@ -59,7 +59,7 @@ declare
   message record;
 begin
   for message in
-    select q.msg_id from pgmq.q_orchestration_step_results q where q.vt <= clock_timestamp() order by q.msg_id limit batch
+    select q.msg_id, q.message from pgmq.q_orchestration_step_results q where q.vt <= clock_timestamp() order by q.msg_id limit batch
   loop
     begin
       pass := tasker._settle(pass, 1, at, message.msg_id);
@@ -69,6 +69,7 @@ begin
       end if;
       pass.rejected := pass.rejected
         + tasker._reject('orchestration_step_results', array[message.msg_id], array[format('%s (%s)', sqlerrm, sqlstate)], at);
+      perform tasker._forget_report(message.message, at);
     end;
   end loop;
   return pass;
@@ -195,7 +196,11 @@ begin
       if tasker._is_of_the_system(sqlstate) then
         raise;
       end if;
-      raise warning using errcode = sqlstate, message = format('task %s cannot be finished: %s', task, sqlerrm);
+      raise warning using
+        errcode = sqlstate,
+        message = format('task %s cannot be finished: %s', task, sqlerrm),
+        hint = 'It is tried again in a minute.';
+      insert into tasker.timers (fire_at, kind, task_id) values (at + interval '1 minute', 'finish', task);
     end;
   end loop;
   return pass;

@@ -1,4 +1,5 @@
--- One look of poll_steps. A message leaves the queue when its step is marked; one whose attempt is over is dropped;
+-- One look of poll_steps. A message leaves the queue when its step is marked; one whose attempt is over, or reported by
+-- a worker who left it there, is dropped;
 -- one whose step somebody has locked stays. Steps are locked in the order of their ids and no task is.
 create or replace function tasker._take_steps(
   namespace text, qty integer, lease interval, worker_id text, task_names text[], step_names text[])
@@ -56,13 +57,14 @@ begin
   return query execute format(
     $sql$
       with held as materialized (
-        select s.step_id, s.task_id, s.attempts, s.state, s.template_step_id
+        select s.step_id, s.task_id, s.attempts, s.state, s.reported_at, s.template_step_id
         from tasker.steps s
         where s.step_id = any($2)
         order by s.step_id
         for no key update skip locked
       ), asked as (
-        select i.msg_id, i.step_id, h.task_id, i.attempt, h.attempts = i.attempt and h.state = 'enqueued' as current,
+        select i.msg_id, i.step_id, h.task_id, i.attempt,
+            h.attempts = i.attempt and h.state = 'enqueued' and h.reported_at is null as current,
           extract(epoch from coalesce($4, make_interval(secs => coalesce(ts.timeout_seconds, tasker._setting('step_timeout')::integer)))) as lease
         from unnest($1, $2, $3) i(msg_id, step_id, attempt)
         join held h on h.step_id = i.step_id
