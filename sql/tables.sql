@@ -170,7 +170,7 @@ create table tasker.steps (
     ((state in ('complete', 'error', 'cancelled', 'resolved_manually', 'skipped')) = (finished_at is not null))
 ) with (fillfactor = 70);
 -- Steps arrive nearly in the order of their tasks; for readers who ask by task_id instead of by the range of ids.
-create index steps_by_task on tasker.steps using brin (task_id) with (pages_per_range = 16, autosummarize = on);
+create index steps_by_task on tasker.steps using brin (task_id) with (pages_per_range = 16);
 comment on table tasker.steps is 'The nodes of each task, made when the task starts.';
 comment on column tasker.steps.remaining_parents is 'Parents that are not complete, resolved_manually or skipped yet.';
 comment on column tasker.steps.attempts is 'The attempt in flight, or the last one; 0 = never tried. Never reused.';

@@ -100,13 +100,18 @@ begin
     order by t.task_id
     for no key update skip locked
   ) t;
-  held_up := tasker._held_up(array(select i from unnest(step_ids) i where i >> 16 = any(task_ids)));
+  -- The CASE makes a hash of the subquery; `= any(task_ids)` would be a search through the array for each step.
+  held_up := tasker._held_up(array(
+    select i from unnest(step_ids) i where case when i >> 16 in (select unnest(task_ids)) then true end));
 
   select array_agg(s.step_id) into held
   from (
     select s.step_id
     from tasker.steps s
-    where s.step_id = any(step_ids) and s.task_id = any(task_ids) and s.step_id <> all(coalesce(held_up, '{}'))
+    where s.step_id = any(array(
+      select i
+      from unnest(step_ids) i
+      where case when i >> 16 in (select unnest(task_ids)) and i not in (select unnest(held_up)) then true end))
     order by s.step_id
     for no key update skip locked
   ) s;

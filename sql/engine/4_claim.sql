@@ -32,8 +32,10 @@ begin
     select n.namespace_id, f.ready
     from tasker.namespaces n
     left join fresh f on f.namespace_id = n.namespace_id
-    where f.ready is not null
-      or exists (select from tasker.waiting w where w.namespace_id = n.namespace_id and w.claimed_by is null)
+    -- One probe a namespace; `exists` would be turned into a hash of all that waits.
+    left join lateral (
+      select true as waits from tasker.waiting w where w.namespace_id = n.namespace_id and w.claimed_by is null limit 1) w on true
+    where f.ready is not null or w.waits
     order by n.namespace_id
   loop
     pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at);

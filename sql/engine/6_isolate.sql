@@ -171,7 +171,11 @@ begin
         hint = format('It is set aside for a minute. SELECT * FROM tasker.explain_task(%s) shows it.', task.task_id);
       update tasker.waiting w
       set claimed_by = 'set aside', claim_expires_at = at + interval '1 minute', fault = sqlerrm
-      where w.task_id = task.task_id and w.claimed_by is null;
+      where w.ctid in (
+        select l.ctid
+        from tasker.waiting l
+        where l.task_id = task.task_id and l.claimed_by is null
+        for update skip locked);
       insert into tasker.timers (fire_at, kind, task_id) values (at + interval '1 minute', 'claim', task.task_id);
     end;
   end loop;

@@ -53,7 +53,7 @@ begin
       order by w.since, w.task_id, w.step_id
       limit case when l.room <= 0 then 0 else least(l.room, wanted) + skipped end) h
     union all
-    select null, t.template_id, t.task_id, r.step_id, t.priority, coalesce(t.run_at, t.created_at)
+    select null, t.template_id, t.task_id, r.step_id, t.priority, greatest(t.run_at, t.created_at)
     from unnest(_claim_waiting.ready) r(step_id)
     join tasker.tasks t on t.task_id = r.step_id >> 16
   ), ranked as (
@@ -107,7 +107,7 @@ begin
     from tasker.waiting w
     where w.ctid = any(held_rows)
     union all
-    select null, t.template_id, t.task_id, r.step_id, t.priority, coalesce(t.run_at, t.created_at)
+    select null, t.template_id, t.task_id, r.step_id, t.priority, greatest(t.run_at, t.created_at)
     from unnest(ready_ids) r(step_id)
     join tasker.tasks t on t.task_id = r.step_id >> 16
   ), ranked as (

@@ -36,7 +36,7 @@ begin
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
   select t.namespace_id, t.template_id, -count(*)
   from unnest(outcomes) o
-  join tasker.tasks t on t.task_id = o.step_id >> 16
+  cross join lateral (select t.namespace_id, t.template_id from tasker.tasks t where t.task_id = o.step_id >> 16 offset 0) t
   group by t.namespace_id, t.template_id;
 
   if completed is not null then

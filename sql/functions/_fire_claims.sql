@@ -22,7 +22,11 @@ begin
   )
   update tasker.waiting w
   set claimed_by = null, claim_expires_at = null, fault = null
-  where w.task_id = any(held) and w.claim_expires_at <= at;
+  where w.ctid in (
+    select l.ctid
+    from tasker.waiting l
+    where l.task_id = any(held) and l.claim_expires_at <= at
+    for update skip locked);
 
   insert into tasker.timers (fire_at, kind, task_id)
   select at + interval '50 milliseconds', 'claim', t.task_id

@@ -10,12 +10,12 @@ begin
   with ranked as (
     select r.step_id, row_number() over rank as n,
       coalesce(row_number() over (partition by t.template_id order by tasker._computed_priority(t.priority,
-        coalesce(t.run_at, t.created_at), at) desc, coalesce(t.run_at, t.created_at), r.step_id) <= l.room, true) as fits
+        greatest(t.run_at, t.created_at), at) desc, greatest(t.run_at, t.created_at), r.step_id) <= l.room, true) as fits
     from unnest(_fit.ready) r(step_id)
     join tasker.tasks t on t.task_id = r.step_id >> 16
     left join unnest(_fit.templates, _fit.rooms) l(template_id, room) on l.template_id = t.template_id
-    window rank as (order by tasker._computed_priority(t.priority, coalesce(t.run_at, t.created_at), at) desc,
-      coalesce(t.run_at, t.created_at), r.step_id)
+    window rank as (order by tasker._computed_priority(t.priority, greatest(t.run_at, t.created_at), at) desc,
+      greatest(t.run_at, t.created_at), r.step_id)
   ), counted as (
     select r.step_id, r.n, r.fits and count(*) filter (where r.fits) over (order by r.n) <= _fit.room as fits
     from ranked r

@@ -12,7 +12,7 @@ begin
   where s.step_id = any(_park.step_ids) and s.remaining_parents > 0;
 
   insert into tasker.waiting (namespace_id, template_id, task_id, step_id, since, priority, claimed_by, claim_expires_at)
-  select t.namespace_id, t.template_id, t.task_id, i.step_id, coalesce(t.run_at, t.created_at), t.priority,
+  select t.namespace_id, t.template_id, t.task_id, i.step_id, greatest(t.run_at, t.created_at), t.priority,
     c.claimed_by, c.expires_at
   from unnest(_park.step_ids) i(step_id)
   join tasker.tasks t on t.task_id = i.step_id >> 16
