@@ -50,9 +50,10 @@ declare
     "tasker_worker": ["poll_steps", "complete_step", "complete_steps", "fail_step", "extend_step", "release_steps",
       "dependency_results", "register_template", "validate_template"],
     "tasker_monitor": ["get_task_execution_context", "get_task_execution_contexts", "get_step_readiness_status",
-      "get_viable_steps", "calculate_dependency_levels", "get_system_health_counts", "task_graph", "template_graph",
-      "explain_task", "check", "list_templates", "clock", "_computed_priority", "_setting", "_preloaded",
-      "_orchestrator_slots", "_queue_depths", "_identity_is_ours"]
+      "get_viable_steps", "calculate_dependency_levels", "get_system_health_counts", "get_analytics_metrics",
+      "get_slowest_steps", "get_slowest_tasks", "task_graph", "template_graph", "explain_task", "check",
+      "list_templates", "clock", "_computed_priority", "_setting", "_preloaded", "_orchestrator_slots", "_queue_depths",
+      "_identity_is_ours"]
   }';
   grantee text;
   routine regprocedure;

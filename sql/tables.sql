@@ -43,14 +43,20 @@ create table tasker.task_templates (
   default_context   jsonb not null,
   max_in_flight     integer constraint task_templates_max_in_flight_is_positive check (max_in_flight > 0),
   max_duration      interval,
+  task_events       text[] not null,
+  step_events       text[] not null,
   step_count        integer not null constraint task_templates_has_steps check (step_count between 1 and 65535),
   created_at        timestamptz not null,
   created_by        text not null,
   retired_at        timestamptz,
   constraint task_templates_version_is_unique unique (namespace_id, name, version)
 );
+create index task_templates_with_events on tasker.task_templates (template_id) where task_events <> '{}' or step_events <> '{}';
+create index task_templates_limited on tasker.task_templates (namespace_id) where max_in_flight is not null;
 comment on table tasker.task_templates is 'Named, versioned, immutable DAG definitions. Only retired_at ever changes.';
 comment on column tasker.task_templates.definition is 'The normal form of the definition: every field present, older layouts translated.';
+comment on column tasker.task_templates.task_events is 'Which ends of a task are published: completed, failed, cancelled.';
+comment on column tasker.task_templates.step_events is 'Which ends of a step are published: completed, failed.';
 comment on column tasker.task_templates.version_key is 'Text that sorts as the version does by semantic versioning.';
 
 create table tasker.template_steps (
@@ -164,7 +170,7 @@ create table tasker.steps (
     ((state in ('complete', 'error', 'cancelled', 'resolved_manually', 'skipped')) = (finished_at is not null))
 ) with (fillfactor = 70);
 -- Steps arrive nearly in the order of their tasks; for readers who ask by task_id instead of by the range of ids.
-create index steps_by_task on tasker.steps using brin (task_id) with (pages_per_range = 16, autosummarize = on);
+create index steps_by_task on tasker.steps using brin (task_id) with (pages_per_range = 16);
 comment on table tasker.steps is 'The nodes of each task, made when the task starts.';
 comment on column tasker.steps.remaining_parents is 'Parents that are not complete, resolved_manually or skipped yet.';
 comment on column tasker.steps.attempts is 'The attempt in flight, or the last one; 0 = never tried. Never reused.';
@@ -196,7 +202,7 @@ create table tasker.timers (
   timer_id bigint generated always as identity constraint timers_pkey primary key,
   fire_at  timestamptz not null,
   kind     text not null constraint timers_kind_is_known
-    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'claim')),
+    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'claim', 'finish')),
   task_id  bigint,
   step_ids bigint[],
   attempts integer[],
@@ -205,7 +211,7 @@ create table tasker.timers (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 create index timers_due on tasker.timers (fire_at);
 comment on table tasker.timers is 'What must happen later. One row may stand for a whole batch of attempts with one deadline.';
-comment on column tasker.timers.kind is 'start: a task''s run_at; retry: a delay is over; queued: look whether the message is still in the queue; absent: it was seen gone, its time is over; lease: a function worker''s time is over; deadline: a task''s time is over; claim: an outside claim is over.';
+comment on column tasker.timers.kind is 'start: a task''s run_at; retry: a delay is over; queued: look whether the message is still in the queue; absent: it was seen gone, its time is over; lease: a function worker''s time is over; deadline: a task''s time is over; claim: an outside claim is over, or set aside work is tried again; finish: a task that could not be finished is tried again.';
 
 create table tasker.leases (
   step_id    bigint not null,
@@ -260,6 +266,42 @@ create table tasker.rejected_messages (
   rejected_at         timestamptz not null
 );
 comment on table tasker.rejected_messages is 'Messages that could not be used, with the reason.';
+
+create table tasker.dead_letters (
+  dead_letter_id bigint generated always as identity constraint dead_letters_pkey primary key,
+  task_id        bigint not null,
+  step_id        bigint,
+  reason         text not null constraint dead_letters_reason_is_known
+    check (reason in ('retries_exhausted', 'not_retryable', 'deadline')),
+  snapshot       jsonb not null,
+  created_at     timestamptz not null,
+  resolved_at    timestamptz,
+  resolution     text,
+  notes          text,
+  resolved_by    text,
+  constraint dead_letters_resolution_is_whole
+    check ((resolved_at is null) = (resolution is null) and (resolved_at is null) = (resolved_by is null))
+);
+create index dead_letters_by_task on tasker.dead_letters (task_id);
+create index dead_letters_open on tasker.dead_letters (reason, created_at) where resolved_at is null;
+comment on table tasker.dead_letters is 'Steps that ended in error and tasks past their deadline: what needs a person.';
+comment on column tasker.dead_letters.snapshot is 'The step or task as it was then, without its context.';
+
+create table tasker.claims (
+  task_id    bigint constraint claims_pkey primary key,
+  claimed_by text not null constraint claims_claimed_by_is_not_empty check (claimed_by <> ''),
+  claimed_at timestamptz not null,
+  expires_at timestamptz not null
+);
+comment on table tasker.claims is 'Tasks that an orchestrator outside works on: the background orchestrator enqueues nothing of them. Few, or none.';
+
+create table tasker.retention_mark (
+  only_row     boolean constraint retention_mark_pkey primary key default true
+    constraint retention_mark_has_one_row check (only_row),
+  last_task_id bigint not null,
+  rest_until   timestamptz not null
+);
+comment on table tasker.retention_mark is 'How far the removal of finished tasks has come in its walk over tasks, and until when it rests.';
 
 create table tasker.identity (
   only_row          boolean constraint identity_pkey primary key default true constraint identity_has_one_row check (only_row),

@@ -361,17 +361,108 @@ from (select tasker.clock() as at) now
 join tasker.waiting w on w.claim_expires_at < now.at
 join tasker.namespaces n on n.namespace_id = w.namespace_id
 join tasker.task_templates tt on tt.template_id = w.template_id
-where w.claimed_by is not null;
+where w.claimed_by is not null
+union all
+-- A claim on a task of which nothing waits (any more).
+select
+  c.task_id,
+  null,
+  n.name,
+  tt.name,
+  c.claimed_by,
+  c.expires_at,
+  now.at - c.expires_at,
+  null
+from (select tasker.clock() as at) now
+join tasker.claims c on c.expires_at < now.at
+join tasker.tasks t on t.task_id = c.task_id
+join tasker.namespaces n on n.namespace_id = t.namespace_id
+join tasker.task_templates tt on tt.template_id = t.template_id
+where not exists (select from tasker.waiting w where w.task_id = c.task_id and w.claimed_by = c.claimed_by);
 comment on view tasker.stale_claims is
-  'Claims of orchestrators outside, and work set aside, that are beyond their time: the engine''s next pass gives them back.';
+  'Claims of orchestrators outside, and work set aside, that are beyond their time: the engine''s next pass gives them back. A row for each piece of work that waits under the claim, or one for the claim when nothing does.';
 comment on column tasker.stale_claims.task_id is 'The task.';
-comment on column tasker.stale_claims.step_id is 'The ready step; NULL for a task that has not started.';
+comment on column tasker.stale_claims.step_id is 'The ready step; NULL for a task that has not started, and for a claim under which nothing waits.';
 comment on column tasker.stale_claims.namespace is 'Namespace of the template.';
 comment on column tasker.stale_claims.name is 'Name of the template.';
 comment on column tasker.stale_claims.claimed_by is 'The orchestrator that holds it.';
 comment on column tasker.stale_claims.claim_expires_at is 'When the claim ended.';
 comment on column tasker.stale_claims.overdue is 'How long ago that was.';
 comment on column tasker.stale_claims.fault is 'Why it was set aside; NULL for a claim.';
+
+create view tasker.dead_letter_summary as
+select
+  d.reason,
+  count(*) as open,
+  min(d.created_at) as oldest_at,
+  max(d.created_at) as newest_at,
+  now.at - min(d.created_at) as oldest_age,
+  now.at - max(d.created_at) as newest_age
+from (select tasker.clock() as at) now
+cross join tasker.dead_letters d
+where d.resolved_at is null
+group by d.reason, now.at;
+comment on view tasker.dead_letter_summary is
+  'Open dead letters by reason; a reason without any has no row. Reads the index of the open ones: cost grows with these alone, not with those resolved.';
+comment on column tasker.dead_letter_summary.reason is 'retries_exhausted: a step failed as often as it may be tried; not_retryable: a step failed for good; deadline: a task ran longer than its template allows.';
+comment on column tasker.dead_letter_summary.open is 'Dead letters that nobody has resolved.';
+comment on column tasker.dead_letter_summary.oldest_at is 'When the oldest of them came up.';
+comment on column tasker.dead_letter_summary.newest_at is 'When the newest of them came up.';
+comment on column tasker.dead_letter_summary.oldest_age is 'How long the oldest has been open.';
+comment on column tasker.dead_letter_summary.newest_age is 'How long the newest has been open.';
+
+create view tasker.open_dead_letters as
+select
+  d.dead_letter_id,
+  d.task_id,
+  d.step_id,
+  n.name as namespace,
+  tt.name,
+  tt.version,
+  ts.name as step_name,
+  d.reason,
+  (d.snapshot ->> 'attempts')::integer as attempts,
+  d.created_at,
+  now.at - d.created_at as age
+from (select tasker.clock() as at) now
+cross join tasker.dead_letters d
+join tasker.tasks t on t.task_id = d.task_id
+join tasker.task_templates tt on tt.template_id = t.template_id
+join tasker.namespaces n on n.namespace_id = t.namespace_id
+left join tasker.template_steps ts
+  on ts.template_id = t.template_id and ts.step_index = (d.step_id & 65535)::integer - 1
+where d.resolved_at is null;
+comment on view tasker.open_dead_letters is
+  'Dead letters that nobody has resolved, one row each, without the errors, which may hold data. Deal with them by retry_step(), resolve_step() or retry_task(), or note with resolve_dead_letter(dead_letter_id, ...) that it is done. Cost grows with the open ones alone.';
+comment on column tasker.open_dead_letters.dead_letter_id is 'The dead letter, for resolve_dead_letter().';
+comment on column tasker.open_dead_letters.task_id is 'The task.';
+comment on column tasker.open_dead_letters.step_id is 'The step that failed; NULL for a task past its deadline.';
+comment on column tasker.open_dead_letters.namespace is 'Namespace of the template.';
+comment on column tasker.open_dead_letters.name is 'Name of the template.';
+comment on column tasker.open_dead_letters.version is 'Version of the template.';
+comment on column tasker.open_dead_letters.step_name is 'Name of the step; NULL for a task past its deadline.';
+comment on column tasker.open_dead_letters.reason is 'retries_exhausted, not_retryable or deadline, as in dead_letter_summary.';
+comment on column tasker.open_dead_letters.attempts is 'How often the step had been tried by then; NULL for a task past its deadline.';
+comment on column tasker.open_dead_letters.created_at is 'When it came up.';
+comment on column tasker.open_dead_letters.age is 'How long it has been open.';
+
+create view tasker.rejected_message_summary as
+select
+  r.queue_name,
+  count(*) as messages,
+  min(r.rejected_at) as oldest_at,
+  max(r.rejected_at) as newest_at,
+  now.at - min(r.rejected_at) as oldest_age
+from (select tasker.clock() as at) now
+cross join tasker.rejected_messages r
+group by r.queue_name, now.at;
+comment on view tasker.rejected_message_summary is
+  'Messages that could not be used, by the queue that they came from. Cost grows with their number: requeue_rejected_message() and discard_rejected_message() remove them.';
+comment on column tasker.rejected_message_summary.queue_name is 'Queue from which they were taken.';
+comment on column tasker.rejected_message_summary.messages is 'How many there are.';
+comment on column tasker.rejected_message_summary.oldest_at is 'When the oldest was rejected.';
+comment on column tasker.rejected_message_summary.newest_at is 'When the newest was rejected.';
+comment on column tasker.rejected_message_summary.oldest_age is 'How long ago the oldest was rejected.';
 
 create view tasker.orchestrator_status as
 select

@@ -24,6 +24,8 @@ static STEP_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(300);
 static MAX_BACKOFF: GucSetting<i32> = GucSetting::<i32>::new(300);
 static MAX_SERVER_DELAY: GucSetting<i32> = GucSetting::<i32>::new(86_400);
 static MAX_MESSAGE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1024 * 1024);
+static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(false);
+static RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static FAKE_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// The name that follows `tasker.`, and what reads the value in base units.
@@ -39,7 +41,9 @@ const BY_NAME: &[Named] = &[
     ("max_in_flight", || MAX_IN_FLIGHT.get().to_string()),
     ("max_message_bytes", || MAX_MESSAGE_BYTES.get().to_string()),
     ("max_server_delay", || MAX_SERVER_DELAY.get().to_string()),
+    ("notify", || if NOTIFY.get() { "on" } else { "off" }.to_string()),
     ("orchestrators", || ORCHESTRATORS.get().to_string()),
+    ("retention", || RETENTION.get().to_string()),
     ("step_timeout", || STEP_TIMEOUT.get().to_string()),
 ];
 
@@ -77,6 +81,7 @@ pub fn fake_now() -> String {
 pub fn init() {
     define_process_settings();
     define_engine_settings();
+    define_upkeep_settings();
     crate::process::clock::define_fake_now(&FAKE_NOW);
     crate::process::reserve_setting_prefix(c"tasker");
 }
@@ -164,6 +169,25 @@ fn define_engine_settings() {
         (&MAX_MESSAGE_BYTES, 1024, 256 * 1024 * 1024),
         GucContext::Suset,
         GucFlags::UNIT_BYTE,
+    );
+}
+
+fn define_upkeep_settings() {
+    int(
+        c"tasker.retention",
+        c"Sets how long finished tasks are kept.",
+        c"Older ones are deleted with their steps and history in idle time, but for those that a dead letter names. -1 keeps all.",
+        (&RETENTION, -1, i32::MAX),
+        GucContext::Suset,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_bool_guc(
+        c"tasker.notify",
+        c"Notifies those who LISTEN on {namespace}_events that events were published.",
+        c"One notification a transaction and namespace. The events themselves are messages of the queue of that name.",
+        &NOTIFY,
+        GucContext::Suset,
+        GucFlags::default(),
     );
 }
 

@@ -59,9 +59,13 @@ begin
   )
   select array_agg(g.msg_id) filter (where not l.got),
     array_agg(g.msg_id order by g.n) filter (where l.got is not false),
-    array_agg(requests[g.n] order by g.n) filter (where l.got is not false)
+    array_agg(g.request order by g.n) filter (where l.got is not false)
   into busy_ids, good_ids, requests
-  from unnest(good_ids, keys) with ordinality g(msg_id, key, n)
+  from (
+    select k.msg_id, k.key, k.n, r.request
+    from unnest(good_ids, keys) with ordinality k(msg_id, key, n)
+    join (select r as request, row_number() over () as n from unnest(requests) r) r on r.n = k.n
+  ) g
   left join lock l on l.key = g.key;
 
   if busy_ids is not null then

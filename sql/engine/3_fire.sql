@@ -37,11 +37,9 @@ begin
     pass := tasker._fire_deadlines(pass, array(select d.task_id from unnest(due) d where d.kind = 'deadline'), at);
   end if;
   if 'claim' = any(kinds) then
-    update tasker.waiting w
-    set claimed_by = null, claim_expires_at = null, fault = null
-    where w.claim_expires_at <= at
-      and w.task_id = any(array(select d.task_id from unnest(due) d where d.kind = 'claim'));
+    pass := tasker._fire_claims(pass, array(select d.task_id from unnest(due) d where d.kind = 'claim'), at);
   end if;
+  pass.over := pass.over || array(select d.task_id from unnest(due) d where d.kind = 'finish');
   if 'retry' = any(kinds) then
     pass := tasker._fire_retries(pass, due, at);
   end if;

@@ -7,7 +7,20 @@ as $$
 #variable_conflict error
 declare
   namespace record;
+  claimed   bigint[];
 begin
+  -- What an orchestrator outside has claimed waits for it. The table is empty nearly always.
+  if pass.ready <> '{}' and exists (select from tasker.claims) then
+    select array_agg(r.step_id) filter (where c.task_id is not null),
+      coalesce(array_agg(r.step_id) filter (where c.task_id is null), '{}')
+    into claimed, pass.ready
+    from unnest(pass.ready) r(step_id)
+    left join tasker.claims c on c.task_id = r.step_id >> 16;
+    if claimed is not null then
+      perform tasker._park(claimed, at);
+    end if;
+  end if;
+
   for namespace in
     with fresh as (
       select t.namespace_id, array_agg(r.step_id) as ready
@@ -19,8 +32,10 @@ begin
     select n.namespace_id, f.ready
     from tasker.namespaces n
     left join fresh f on f.namespace_id = n.namespace_id
-    where f.ready is not null
-      or exists (select from tasker.waiting w where w.namespace_id = n.namespace_id and w.claimed_by is null)
+    -- One probe a namespace; `exists` would be turned into a hash of all that waits.
+    left join lateral (
+      select true as waits from tasker.waiting w where w.namespace_id = n.namespace_id and w.claimed_by is null limit 1) w on true
+    where f.ready is not null or w.waits
     order by n.namespace_id
   loop
     pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at);

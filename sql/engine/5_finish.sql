@@ -6,7 +6,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  finished integer;
+  finished bigint[];
 begin
   if cardinality(pass.over) = 0 then
     return pass;
@@ -17,16 +17,18 @@ begin
       finished_at = at
     where t.task_id = any(pass.over) and t.state = 'in_progress' and t.active_steps = 0
     returning t.task_id, t.state, t.stopping
+  ), audited as (
+    insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor, metadata)
+    select f.task_id, at, 'in_progress', f.state, session_user,
+      case when f.stopping is not null then jsonb_build_object('reason', f.stopping) end
+    from finished f
+    order by f.task_id
   )
-  insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor, metadata)
-  select f.task_id, at, 'in_progress', f.state, session_user,
-    case when f.stopping is not null then jsonb_build_object('reason', f.stopping) end
-  from finished f
-  order by f.task_id;
-  get diagnostics finished = row_count;
-  if finished > 0 then
+  select array_agg(f.task_id order by f.task_id) into finished from finished f;
+  if finished is not null then
+    perform tasker._publish_task_ends(finished, at);
     perform tasker._wake_namespace(0);
+    pass.finished := pass.finished + cardinality(finished);
   end if;
-  pass.finished := pass.finished + finished;
   return pass;
 end $$;

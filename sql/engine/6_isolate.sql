@@ -59,7 +59,7 @@ declare
   message record;
 begin
   for message in
-    select q.msg_id from pgmq.q_orchestration_step_results q where q.vt <= clock_timestamp() order by q.msg_id limit batch
+    select q.msg_id, q.message from pgmq.q_orchestration_step_results q where q.vt <= clock_timestamp() order by q.msg_id limit batch
   loop
     begin
       pass := tasker._settle(pass, 1, at, message.msg_id);
@@ -69,6 +69,7 @@ begin
       end if;
       pass.rejected := pass.rejected
         + tasker._reject('orchestration_step_results', array[message.msg_id], array[format('%s (%s)', sqlerrm, sqlstate)], at);
+      perform tasker._forget_report(message.message, at);
     end;
   end loop;
   return pass;
@@ -170,7 +171,11 @@ begin
         hint = format('It is set aside for a minute. SELECT * FROM tasker.explain_task(%s) shows it.', task.task_id);
       update tasker.waiting w
       set claimed_by = 'set aside', claim_expires_at = at + interval '1 minute', fault = sqlerrm
-      where w.task_id = task.task_id and w.claimed_by is null;
+      where w.ctid in (
+        select l.ctid
+        from tasker.waiting l
+        where l.task_id = task.task_id and l.claimed_by is null
+        for update skip locked);
       insert into tasker.timers (fire_at, kind, task_id) values (at + interval '1 minute', 'claim', task.task_id);
     end;
   end loop;
@@ -195,7 +200,11 @@ begin
       if tasker._is_of_the_system(sqlstate) then
         raise;
       end if;
-      raise warning using errcode = sqlstate, message = format('task %s cannot be finished: %s', task, sqlerrm);
+      raise warning using
+        errcode = sqlstate,
+        message = format('task %s cannot be finished: %s', task, sqlerrm),
+        hint = 'It is tried again in a minute.';
+      insert into tasker.timers (fire_at, kind, task_id) values (at + interval '1 minute', 'finish', task);
     end;
   end loop;
   return pass;

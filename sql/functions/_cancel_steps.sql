@@ -60,7 +60,9 @@ begin
     where c.from_state in ('enqueued', 'in_progress')
     group by t.namespace_id, t.template_id
   ), unparked as (
-    delete from tasker.waiting w where w.task_id = any(_cancel_steps.task_ids)
+    delete from tasker.waiting w
+    where w.ctid in (
+      select l.ctid from tasker.waiting l where l.task_id = any(_cancel_steps.task_ids) for update skip locked)
   )
   select array_agg(c.step_id) filter (where c.from_state = 'enqueued') as step_ids,
     array_agg(c.msg_id) filter (where c.from_state = 'enqueued') as msg_ids
@@ -68,6 +70,14 @@ begin
   from cancelled c;
 
   perform tasker._withdraw_messages(gone.step_ids, gone.msg_ids);
+
+  -- A step that waits for its retry and was locked by somebody is looked at again.
+  insert into tasker.timers (fire_at, kind, step_ids, attempts)
+  select at + interval '50 milliseconds', 'retry', array_agg(s.step_id), array_agg(s.attempts)
+  from unnest(_cancel_steps.task_ids) i(task_id)
+  join tasker.steps s on s.step_id between i.task_id << 16 and (i.task_id << 16) + 65535
+  where s.state = 'waiting_for_retry'
+  having count(*) > 0;
 
   with counted as (
     update tasker.tasks t

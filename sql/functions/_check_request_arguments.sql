@@ -1,5 +1,5 @@
 create or replace function tasker._check_request_arguments(
-  contexts jsonb[], priority integer, idempotency_keys text[], tags text[], bypass_steps text[], claim_timeout_seconds integer)
+  contexts jsonb[], priority integer, idempotency_keys text[], run_at timestamptz, tags text[], bypass_steps text[], claim_timeout_seconds integer)
 returns void
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp
@@ -17,6 +17,7 @@ begin
       then format('there are %s contexts and %s idempotency_keys', cardinality(contexts), cardinality(idempotency_keys))
     when exists (select from unnest(idempotency_keys) k where length(k) not between 1 and 512)
       then 'an idempotency_key has 1 to 512 characters'
+    when not isfinite(_check_request_arguments.run_at) then 'run_at must be a finite time'
     when array_position(tags, null) is not null then 'tags must not contain NULL'
     when array_position(bypass_steps, null) is not null then 'bypass_steps must not contain NULL'
     when _check_request_arguments.claim_timeout_seconds not between 1 and 86400

@@ -9,23 +9,23 @@ as $$
 #variable_conflict error
 declare
   namespace tasker.namespaces;
-  room      bigint;
+  capacity  record;
   wanted    bigint;
   skipped   bigint := 0;
   claimed   boolean := false;
-  fitting   integer;
   claim     record;
   chosen    bigint[] := '{}';
   starting  bigint[] := '{}';
   roots     record;
+  fit       record;
 begin
   select n.* into namespace from tasker.namespaces n where n.namespace_id = _claim_namespace.namespace_id;
-  room := tasker._room(namespace, at);
-  if room is null then
+  select * into capacity from tasker._capacity(namespace, at);
+  if capacity.room is null then
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
-    room := 0;
+    capacity.room := 0;
   end if;
-  wanted := least(room, batch);
+  wanted := least(capacity.room, batch);
 
   if wanted > 0 and exists (
     select from tasker.waiting w where w.namespace_id = _claim_namespace.namespace_id and w.claimed_by is null
@@ -33,7 +33,8 @@ begin
     -- Tasks that somebody holds locked are stepped over: look that much further, until the room is filled.
     loop
       select * into claim
-      from tasker._claim_waiting(namespace.namespace_id, _claim_namespace.ready, wanted, skipped, at, only_task_id);
+      from tasker._claim_waiting(namespace.namespace_id, _claim_namespace.ready, wanted, skipped, capacity.templates,
+        tasker._rooms_left(capacity.templates, capacity.rooms, chosen, starting), at, only_task_id);
       chosen := chosen || claim.step_ids;
       starting := starting || claim.task_ids;
       ready := claim.passed_over;
@@ -44,9 +45,9 @@ begin
     if claim.missed > 0 then
       pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
     end if;
-    pass.more := pass.more or (wanted <= 0 and room > batch);
+    pass.more := pass.more or (wanted <= 0 and capacity.room > batch);
     claimed := true;
-  elsif room > 0 then
+  elsif capacity.room > 0 then
     -- Nobody waits here: what became ready goes at once, however much it is.
     chosen := coalesce(ready, '{}');
     ready := null;
@@ -58,13 +59,13 @@ begin
     pass.over := pass.over || roots.over;
     chosen := chosen || roots.ready;
   end if;
-  if chosen <> '{}' then
-    if claimed or cardinality(chosen) > room then
-      chosen := tasker._in_order(chosen, at);
-      fitting := least(room, cardinality(chosen));
-      ready := ready || chosen[fitting + 1:];
-      chosen := chosen[1:fitting];
-    end if;
+  -- A claimed task may bring many roots.
+  if cardinality(chosen) > capacity.room or capacity.templates is not null or claimed then
+    select * into fit from tasker._fit(chosen, capacity.room, capacity.templates, capacity.rooms, at);
+    chosen := fit.step_ids;
+    ready := ready || fit.left_over;
+  end if;
+  if cardinality(chosen) > 0 then
     pass.enqueued := pass.enqueued + tasker._enqueue(namespace, chosen, at);
     if namespace.fault is not null and chosen <> '{}' then
       perform tasker._set_fault(namespace.namespace_id, null, null);

@@ -4,16 +4,18 @@
 -- whether that was all.
 --
 -- Every (template, priority) has its own order in the index, and within it the oldest comes first; so the first
--- `wanted + skipped` of each hold the answer. The cost does not depend on how many rows wait behind them.
+-- `wanted + skipped` of each hold the answer, fewer of a template that has less room (templates, rooms). The cost does
+-- not depend on how many rows wait behind them.
 create or replace function tasker._claim_waiting(
-  namespace_id bigint, ready bigint[], wanted bigint, skipped bigint, at timestamptz, only_task_id bigint,
+  namespace_id bigint, ready bigint[], wanted bigint, skipped bigint, templates bigint[], rooms bigint[],
+  at timestamptz, only_task_id bigint,
   out step_ids bigint[], out task_ids bigint[], out passed_over bigint[], out missed bigint, out exhausted boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  rows       tid[];
+  row_ids    tid[];
   held_rows  tid[];
   row_tasks  bigint[];
   row_steps  bigint[];
@@ -41,29 +43,36 @@ begin
   ), candidate as (
     select h.*
     from class c
+    left join unnest(_claim_waiting.templates, _claim_waiting.rooms) l(template_id, room) on l.template_id = c.template_id
     cross join lateral (
-      select w.ctid as row_id, w.task_id, w.step_id, w.priority, w.since
+      select w.ctid as row_id, w.template_id, w.task_id, w.step_id, w.priority, w.since
       from tasker.waiting w
       where w.namespace_id = _claim_waiting.namespace_id and w.template_id = c.template_id
         and w.priority = c.priority and w.claimed_by is null
         and (only_task_id is null or w.task_id = only_task_id)
       order by w.since, w.task_id, w.step_id
-      limit wanted + skipped) h
+      limit case when l.room <= 0 then 0 else least(l.room, wanted) + skipped end) h
     union all
-    select null, t.task_id, r.step_id, t.priority, coalesce(t.run_at, t.created_at)
+    select null, t.template_id, t.task_id, r.step_id, t.priority, greatest(t.run_at, t.created_at)
     from unnest(_claim_waiting.ready) r(step_id)
     join tasker.tasks t on t.task_id = r.step_id >> 16
-  ), first as (
-    select c.*
+  ), ranked as (
+    select c.*, row_number() over (partition by c.template_id
+      order by tasker._computed_priority(c.priority, c.since, at) desc, c.since, c.task_id, c.step_id) as nth
     from candidate c
-    order by tasker._computed_priority(c.priority, c.since, at) desc, c.since, c.task_id, c.step_id
+  ), first as (
+    select r.*
+    from ranked r
+    left join unnest(_claim_waiting.templates, _claim_waiting.rooms) l(template_id, room) on l.template_id = r.template_id
+    where coalesce(r.nth <= l.room + skipped and l.room > 0, true)
+    order by tasker._computed_priority(r.priority, r.since, at) desc, r.since, r.task_id, r.step_id
     limit wanted + skipped
   )
   select array_agg(f.row_id) filter (where f.row_id is not null),
     array_agg(f.task_id) filter (where f.row_id is not null),
     array_agg(f.step_id) filter (where f.row_id is not null),
     array_agg(f.step_id) filter (where f.row_id is null), count(*)
-  into rows, row_tasks, row_steps, ready_ids, considered
+  into row_ids, row_tasks, row_steps, ready_ids, considered
   from first f;
 
   select array_agg(t.task_id) into held
@@ -87,24 +96,30 @@ begin
   from (
     select w.ctid as row_id
     from tasker.waiting w
-    where w.ctid = any(rows) and w.task_id = any(held) and (w.step_id is null or w.step_id = any(held_steps))
+    where w.ctid = any(row_ids) and w.task_id = any(held) and (w.step_id is null or w.step_id = any(held_steps))
       and w.claimed_by is null
     for update skip locked
   ) w;
 
   -- ready_ids are at most `wanted + skipped`; they take their place before the rows that are surplus.
   with mine as (
-    select w.ctid as row_id, w.task_id, w.step_id, w.priority, w.since
+    select w.ctid as row_id, w.template_id, w.task_id, w.step_id, w.priority, w.since
     from tasker.waiting w
     where w.ctid = any(held_rows)
     union all
-    select null, t.task_id, r.step_id, t.priority, coalesce(t.run_at, t.created_at)
+    select null, t.template_id, t.task_id, r.step_id, t.priority, greatest(t.run_at, t.created_at)
     from unnest(ready_ids) r(step_id)
     join tasker.tasks t on t.task_id = r.step_id >> 16
-  ), taken as materialized (
-    select m.row_id, m.task_id, m.step_id
+  ), ranked as (
+    select m.*, row_number() over (partition by m.template_id
+      order by tasker._computed_priority(m.priority, m.since, at) desc, m.since, m.task_id, m.step_id) as nth
     from mine m
-    order by tasker._computed_priority(m.priority, m.since, at) desc, m.since, m.task_id, m.step_id
+  ), taken as materialized (
+    select r.row_id, r.task_id, r.step_id
+    from ranked r
+    left join unnest(_claim_waiting.templates, _claim_waiting.rooms) l(template_id, room) on l.template_id = r.template_id
+    where coalesce(r.nth <= l.room, true)
+    order by tasker._computed_priority(r.priority, r.since, at) desc, r.since, r.task_id, r.step_id
     limit wanted
   ), gone as (
     delete from tasker.waiting w using taken k where w.ctid = k.row_id
@@ -117,6 +132,6 @@ begin
   select array_agg(r.step_id) into passed_over
   from unnest(_claim_waiting.ready) r(step_id)
   where r.step_id <> all(coalesce(_claim_waiting.step_ids, '{}'));
-  missed := coalesce(cardinality(rows), 0) - coalesce(cardinality(held_rows), 0);
+  missed := coalesce(cardinality(row_ids), 0) - coalesce(cardinality(held_rows), 0);
   exhausted := considered < wanted + skipped;
 end $$;

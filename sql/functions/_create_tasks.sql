@@ -12,10 +12,10 @@ declare
   task_ids bigint[];
 begin
   -- Sorted, so that two callers with the same keys cannot deadlock. Held until the caller commits.
-  select array_agg(tasker._key_lock(requests[i]) order by i) into keys
-  from generate_subscripts(requests, 1) i
-  join tasker.task_templates tt on tt.template_id = (requests[i]).template_id
-  where (requests[i]).idempotency_key is not null or tt.identity_strategy = 'strict';
+  select array_agg(tasker._key_lock(r)) into keys
+  from unnest(requests) r
+  join tasker.task_templates tt on tt.template_id = r.template_id
+  where r.idempotency_key is not null or tt.identity_strategy = 'strict';
   if keys is not null then
     perform pg_advisory_xact_lock(k.key)
     from (select distinct k.key from unnest(keys) k(key) order by k.key) k;
@@ -27,10 +27,9 @@ begin
       coalesce(r.correlation_id, r.parent_correlation_id, tasker._uuid7()) as correlation_id,
       r.initiator, r.source_system, r.reason, r.tags, r.bypass_steps, r.claim_timeout_seconds, r.request_id,
       tt.name || '/' || r.idempotency_key as identity_key,
-      case when tt.identity_strategy = 'strict' and r.idempotency_key is null then tasker._context_hash(requests[r.n]) end as context_hash,
+      case when tt.identity_strategy = 'strict' and r.idempotency_key is null then tasker._context_hash(r.request) end as context_hash,
       existing[r.n] as existing_id
-    from unnest(requests) with ordinality r(template_id, context, idempotency_key, priority, run_at, correlation_id,
-      parent_correlation_id, initiator, source_system, reason, tags, bypass_steps, claim_timeout_seconds, request_id, n)
+    from (select r as request, r.*, row_number() over () as n from unnest(requests) r) r
     join tasker.task_templates tt on tt.template_id = r.template_id
   ), first as materialized (
     -- The same identity twice in one call is one task.
@@ -57,7 +56,7 @@ begin
     order by f.task_id
   ), parked as (
     insert into tasker.waiting (namespace_id, template_id, task_id, since, priority)
-    select f.namespace_id, f.template_id, f.task_id, coalesce(f.run_at, at), f.priority
+    select f.namespace_id, f.template_id, f.task_id, greatest(f.run_at, at), f.priority
     from first f
     where f.existing_id is null and (f.run_at is null or f.run_at <= at)
     order by f.task_id

@@ -36,10 +36,11 @@ begin
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
   select t.namespace_id, t.template_id, -count(*)
   from unnest(outcomes) o
-  join tasker.tasks t on t.task_id = o.step_id >> 16
+  cross join lateral (select t.namespace_id, t.template_id from tasker.tasks t where t.task_id = o.step_id >> 16 offset 0) t
   group by t.namespace_id, t.template_id;
 
   if completed is not null then
+    perform tasker._publish_step_ends(completed, at);
     select r.ready, coalesce(_end_attempts.over, '{}') || r.over
     into _end_attempts.ready, _end_attempts.over
     from tasker._release_children(completed) r;

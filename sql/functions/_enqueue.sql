@@ -44,7 +44,7 @@ begin
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
   select namespace.namespace_id, t.template_id, count(*)
   from unnest(sent_ids) i(step_id)
-  join tasker.tasks t on t.task_id = i.step_id >> 16
+  cross join lateral (select t.template_id from tasker.tasks t where t.task_id = i.step_id >> 16 offset 0) t
   group by t.template_id;
 
   perform tasker._wake_namespace(namespace.namespace_id);

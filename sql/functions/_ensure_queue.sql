@@ -1,8 +1,8 @@
 -- A pgmq queue of ours, with storage settings that suit a queue: its rows live for milliseconds, and whoever reads
 -- walks over the dead ones, so vacuum comes early. Reads change vt, which is indexed: no fillfactor makes them HOT.
--- grants: what roles that speak plain pgmq need, with {queue} for its table.
+-- Returns whether it was made. grants: what roles that speak plain pgmq need, with {queue} for its table.
 create or replace function tasker._ensure_queue(queue_name text, grants text)
-returns void
+returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -16,7 +16,7 @@ begin
       'alter table pgmq.%I set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 1)',
       'q_' || _ensure_queue.queue_name);
     execute format('grant %s', replace(_ensure_queue.grants, '{queue}', format('pgmq.%I', 'q_' || _ensure_queue.queue_name)));
-    return;
+    return true;
   end if;
 
   select pg_get_userbyid(c.relowner) into owner
@@ -29,4 +29,5 @@ begin
       detail = format('Its table belongs to role "%s", the queues of tasker_pg to "tasker_owner".', owner),
       hint = 'Choose another namespace name, or drop the queue with pgmq.drop_queue().';
   end if;
+  return false;
 end $$;

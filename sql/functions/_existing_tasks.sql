@@ -9,16 +9,16 @@ as $$
 begin
   return array(
     select case
-        when (requests[i]).idempotency_key is not null then (
+        when r.idempotency_key is not null then (
           select t.task_id
           from tasker.tasks t
-          where t.namespace_id = tt.namespace_id and t.identity_key = tt.name || '/' || (requests[i]).idempotency_key)
+          where t.namespace_id = tt.namespace_id and t.identity_key = tt.name || '/' || r.idempotency_key)
         when tt.identity_strategy = 'strict' then (
           select min(t.task_id)
           from tasker.tasks t
-          where t.context_hash = tasker._context_hash(requests[i]) and t.finished_at is null)
+          where t.context_hash = tasker._context_hash(r.request) and t.finished_at is null)
       end
-    from generate_subscripts(requests, 1) i
-    join tasker.task_templates tt on tt.template_id = (requests[i]).template_id
-    order by i);
+    from (select r as request, r.*, row_number() over () as n from unnest(requests) r) r
+    join tasker.task_templates tt on tt.template_id = r.template_id
+    order by r.n);
 end $$;

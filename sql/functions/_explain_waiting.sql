@@ -30,7 +30,7 @@ begin
   where w.namespace_id = task.namespace_id
     and w.claimed_by is null
     and tasker._computed_priority(w.priority, w.since, at)
-      > tasker._computed_priority(task.priority, coalesce(task.run_at, task.created_at), at);
+      > tasker._computed_priority(task.priority, greatest(task.run_at, task.created_at), at);
 
   return query
   select

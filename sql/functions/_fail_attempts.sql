@@ -7,11 +7,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  over bigint[];
+  over  bigint[];
+  ended bigint[];
 begin
   with verdict as materialized (
-    select o.step_id, o.attempt, o.from_state, o.error, o.metadata,
-      ts.retryable and o.error ->> 'retryable' is distinct from 'false' and s.attempts < s.max_attempts
+    select o.step_id, o.attempt, o.from_state, o.error, o.metadata, s.attempts < s.max_attempts as has_more,
+      ts.name, ts.retryable and o.error ->> 'retryable' is distinct from 'false' and s.attempts < s.max_attempts
         and t.state = 'in_progress' and t.stopping is null as again,
       ts.backoff, ts.backoff_base_ms, ts.max_backoff_ms
     from unnest(outcomes) o
@@ -37,7 +38,13 @@ begin
       finished_at = case when not d.again then at end
     from delayed d
     where s.step_id = d.step_id
-    returning s.step_id, s.task_id, d.attempt, d.from_state, s.state, s.last_error, d.due, d.again
+    returning s.step_id, s.task_id, d.attempt, d.from_state, s.state, s.last_error, d.due, d.again, d.has_more, d.name
+  ), buried as (
+    insert into tasker.dead_letters (task_id, step_id, reason, snapshot, created_at)
+    select f.task_id, f.step_id, case when f.has_more then 'not_retryable' else 'retries_exhausted' end,
+      jsonb_build_object('step_name', f.name, 'attempts', f.attempt, 'last_error', f.last_error), at
+    from failed f
+    where not f.again
   ), audited as (
     insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
     select f.step_id, f.task_id, at, f.attempt, f.from_state, f.state, session_user,
@@ -56,6 +63,11 @@ begin
     where t.task_id = e.task_id
     returning t.task_id, t.active_steps
   )
-  select array_agg(c.task_id) into over from counted c where c.active_steps = 0;
+  select (select array_agg(c.task_id) from counted c where c.active_steps = 0),
+    (select array_agg(f.step_id) from failed f where not f.again)
+  into over, ended;
+  if ended is not null then
+    perform tasker._publish_step_ends(ended, at);
+  end if;
   return over;
 end $$;

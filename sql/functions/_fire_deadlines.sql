@@ -19,6 +19,11 @@ begin
   ) t;
 
   if held is not null then
+    insert into tasker.dead_letters (task_id, reason, snapshot, created_at)
+    select t.task_id, 'deadline',
+      jsonb_build_object('started_at', t.started_at, 'active_steps', t.active_steps, 'error_steps', t.error_steps), at
+    from tasker.tasks t
+    where t.task_id = any(held) and t.stopping is null;
     pass.over := pass.over || tasker._stop_tasks(held, 'deadline: the task has run longer than its template allows', at);
   end if;
 

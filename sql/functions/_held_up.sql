@@ -11,9 +11,13 @@ begin
     with child as materialized (
       select p.step_id as parent_id, (t.task_id << 16) + 1 + d.child_index as step_id
       from unnest(_held_up.step_ids) p(step_id)
-      join tasker.tasks t on t.task_id = p.step_id >> 16
-      join tasker.template_dependencies d
-        on d.template_id = t.template_id and d.parent_index = (p.step_id & 65535)::integer - 1
+      -- `offset 0`: else all edges of the template are read for every parent (4 ms a step in a fan of 9,000).
+      cross join lateral (select t.task_id, t.template_id from tasker.tasks t where t.task_id = p.step_id >> 16 offset 0) t
+      cross join lateral (
+        select d.child_index
+        from tasker.template_dependencies d
+        where d.template_id = t.template_id and d.parent_index = (p.step_id & 65535)::integer - 1
+        offset 0) d
     ), held as materialized (
       select s.step_id
       from tasker.steps s

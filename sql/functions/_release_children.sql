@@ -9,9 +9,13 @@ begin
   with released as (
     select (t.task_id << 16) + 1 + d.child_index as step_id, count(*)::integer as parents
     from unnest(_release_children.parents) p(step_id)
-    join tasker.tasks t on t.task_id = p.step_id >> 16
-    join tasker.template_dependencies d
-      on d.template_id = t.template_id and d.parent_index = (p.step_id & 65535)::integer - 1
+    -- `offset 0`: else all edges of the template are read for every parent (4 ms a step in a fan of 9,000).
+    cross join lateral (select t.task_id, t.template_id from tasker.tasks t where t.task_id = p.step_id >> 16 offset 0) t
+    cross join lateral (
+      select d.child_index
+      from tasker.template_dependencies d
+      where d.template_id = t.template_id and d.parent_index = (p.step_id & 65535)::integer - 1
+      offset 0) d
     group by 1
   ), child as materialized (
     select s.step_id, s.remaining_parents - r.parents as remaining, s.state = 'pending' as pending

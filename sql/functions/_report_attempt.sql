@@ -27,7 +27,7 @@ begin
 
   update tasker.steps s
   set reported_at = tasker.clock(), reported_status = _report_attempt.status,
-    results = coalesce(_report_attempt.results, s.results),
+    results = case when _report_attempt.status = 'success' then _report_attempt.results else s.results end,
     last_error = case when _report_attempt.status = 'failure'
       then _report_attempt.error else s.last_error end
   where s.step_id = _report_attempt.step_id and s.attempts = _report_attempt.attempt

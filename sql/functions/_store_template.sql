@@ -34,12 +34,17 @@ begin
     perform pg_advisory_xact_lock(tasker._lock_key('template', format('%s/%s/%s', ns_id, def ->> 'name', def ->> 'version')));
   end loop;
 
+  if def #> '{events,task}' <> '[]' or def #> '{events,step}' <> '[]' then
+    perform tasker._ensure_queue((def ->> 'namespace_name') || '_events', 'select, update, delete on {queue} to tasker_worker, tasker_requester');
+  end if;
   insert into tasker.task_templates (namespace_id, name, version, version_key, definition, checksum, identity_strategy,
-    on_failure, input_schema, default_context, max_in_flight, max_duration, step_count, created_at, created_by)
+    on_failure, input_schema, default_context, max_in_flight, max_duration, task_events,
+    step_events, step_count, created_at, created_by)
   values (ns_id, def ->> 'name', def ->> 'version', compiled ->> 'version_key', def, compiled ->> 'checksum',
     def ->> 'identity_strategy', def ->> 'on_failure', nullif(def -> 'input_schema', 'null'), def -> 'default_context',
     (def #>> '{limits,max_in_flight}')::integer,
     make_interval(mins => (def #>> '{lifecycle,max_duration_minutes}')::integer),
+    tasker._text_array(def #> '{events,task}'), tasker._text_array(def #> '{events,step}'),
     jsonb_array_length(def -> 'steps'), tasker.clock(), session_user)
   returning template_id into id;
 

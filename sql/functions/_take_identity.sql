@@ -1,6 +1,6 @@
--- Makes the engine belong to this cluster and database, if it belongs to none yet.
+-- Makes the engine belong to this cluster and database, if it belongs to none yet; true when it did not.
 create or replace function tasker._take_identity()
-returns void
+returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -11,4 +11,5 @@ begin
   from pg_database d
   where d.datname = current_database() and not exists (select from tasker.identity)
   on conflict do nothing;
+  return found;
 end $$;

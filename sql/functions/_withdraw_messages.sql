@@ -1,5 +1,5 @@
--- Takes the messages of attempts that are over from their queues. One that a worker holds locked is left: its result
--- will be late.
+-- Takes the messages of attempts that are over from their queues. One that a worker holds locked is left, and all are
+-- while somebody holds the queue: their results will be late.
 create or replace function tasker._withdraw_messages(step_ids bigint[], msg_ids bigint[])
 returns void
 language plpgsql
@@ -18,6 +18,7 @@ begin
     group by n.name
     order by n.name
   loop
+    continue when tasker._queue_is_held(queue.name);
     execute format(
       $sql$
         delete from pgmq.%1$I q

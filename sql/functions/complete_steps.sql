@@ -2,6 +2,7 @@ create or replace function tasker.complete_steps(results jsonb[], advance boolea
 returns table (item integer, step_id bigint, attempt integer, outcome text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict error
 declare
@@ -31,7 +32,7 @@ begin
   ), held as materialized (
     select s.step_id, s.attempts, s.state, s.reported_at
     from tasker.steps s
-    where s.step_id = any(array(select r.step_id from report r))
+    where s.step_id = any(array(select r.step_id from report r)) and s.state in ('enqueued', 'in_progress', 'cancelled')
     order by s.step_id
     for no key update
   ), judged as materialized (
@@ -47,7 +48,7 @@ begin
   ), reported as (
     update tasker.steps s
     set reported_at = tasker.clock(), reported_status = j.status,
-      results = coalesce(j.result -> 'result_data', s.results),
+      results = case when j.status = 'success' then j.result -> 'result_data' else s.results end,
       last_error = case when j.status = 'failure' then
         case jsonb_typeof(j.result -> 'error')
           when 'object' then j.result -> 'error'

@@ -5,7 +5,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  id bigint;
+  id    bigint;
+  first boolean;
+  made  boolean;
 begin
   if create_namespace.name is null or create_namespace.name !~ '^[a-z][a-z0-9_]{0,28}$' then
     raise exception using
@@ -23,9 +25,9 @@ begin
 
   -- One creator of a name at a time: workers register their templates at start, many at once.
   perform pg_advisory_xact_lock(tasker._lock_key('create', create_namespace.name));
-  perform tasker._take_identity();
+  first := tasker._take_identity();
   perform tasker._ensure_queues();
-  perform tasker._ensure_queue(create_namespace.name || '_queue', 'select, update, delete on {queue} to tasker_worker');
+  made := tasker._ensure_queue(create_namespace.name || '_queue', 'select, update, delete on {queue} to tasker_worker');
 
   insert into tasker.namespaces (name, description, max_in_flight, created_at)
   values (create_namespace.name, create_namespace.description,
@@ -33,6 +35,13 @@ begin
     tasker.clock())
   on conflict on constraint namespaces_name_is_unique do nothing
   returning namespace_id into id;
+  -- What DROP EXTENSION left: ids begin anew, so old messages would be taken for those of new steps.
+  if first then
+    perform tasker._reject_leftovers('orchestration_step_results');
+  end if;
+  if id is not null and not made then
+    perform tasker._reject_leftovers(create_namespace.name || '_queue');
+  end if;
   if id is null then
     select n.namespace_id into id from tasker.namespaces n where n.name = create_namespace.name;
   end if;

@@ -5,10 +5,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 begin
+  if dependency_results.step_id is null then
+    raise exception using errcode = 'null_value_not_allowed', message = 'step_id must not be NULL';
+  end if;
   if not exists (select from tasker.steps s where s.step_id = dependency_results.step_id) then
     raise exception using
       errcode = 'undefined_object',
-      message = format('step %s does not exist', coalesce(dependency_results.step_id::text, 'NULL'));
+      message = format('step %s does not exist', dependency_results.step_id);
   end if;
   return query
   select p.step_id, ps.name, p.results

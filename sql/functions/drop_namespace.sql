@@ -20,18 +20,14 @@ begin
 
   select array_agg(t.task_id) into task_ids
   from (select t.task_id from tasker.tasks t where t.namespace_id = id order by t.task_id for update) t;
-  delete from tasker.waiting w where w.namespace_id = id;
   delete from tasker.in_flight_deltas d where d.namespace_id = id;
-  delete from tasker.leases l where l.step_id >> 16 = any(task_ids);
-  delete from tasker.step_transitions st using unnest(task_ids) i(task_id)
-  where st.step_id between i.task_id << 16 and (i.task_id << 16) + 65535;
-  delete from tasker.steps s using unnest(task_ids) i(task_id)
-  where s.step_id between i.task_id << 16 and (i.task_id << 16) + 65535;
-  delete from tasker.task_transitions tt where tt.task_id = any(task_ids);
-  delete from tasker.tasks t where t.task_id = any(task_ids);
+  delete from tasker.dead_letters d where d.task_id = any(task_ids);
+  perform tasker._delete_tasks(task_ids);
   delete from tasker.task_templates tt where tt.namespace_id = id;
   delete from tasker.namespaces n where n.namespace_id = id;
-  perform pgmq.drop_queue(drop_namespace.name || '_queue');
+  perform pgmq.drop_queue(q.queue_name)
+  from pgmq.meta q
+  where q.queue_name in (drop_namespace.name || '_queue', drop_namespace.name || '_events');
 end $$;
 comment on function tasker.drop_namespace is
   'Deletes a namespace with its queue, templates, finished tasks and their history; with force also unfinished tasks. Raises 42704 for an unknown namespace, 55006 when tasks are unfinished and force is not given.';

@@ -15,7 +15,7 @@ begin
       when 'object' then fail_step.error
       when 'string' then jsonb_build_object('message', fail_step.error)
       else jsonb_build_object('message', 'the worker gave no reason', 'context', fail_step.error)
-    end || case when fail_step.retryable then '{}' else '{"retryable": false}' end::jsonb,
+    end || case when coalesce(fail_step.retryable, true) then '{}' else '{"retryable": false}' end::jsonb,
     fail_step.orchestration_metadata, null);
 end $$;
 comment on function tasker.fail_step is

@@ -1,6 +1,8 @@
--- Plans live as long as the session, so those of a young system, made while its tables were empty, must not be sequential
--- scans: until the first ANALYZE each pass read all steps 2 times and, for each idle namespace, all that waits (200 of
--- them beside a backlog of 20,000: 4 million rows a pass). Disabled scans look dear enough to be compiled, hence jit.
+-- Plans live as long as the session, and those of a young system are made while its tables are empty: left to itself the
+-- planner scans all steps and all that waits, or begins a join at the wrong end. So joins run as they are written, from
+-- the few rows at hand along unique keys, and never over whole tables: 60 us a step against 183 on a young system, and
+-- against a time-out after 300,000 finished steps (a chain of ten, one session, no ANALYZE). Disabled scans look dear
+-- enough to be compiled, hence jit.
 create or replace function tasker.orchestrate(batch_size integer default null)
 returns table (
   accepted integer, settled integer, late integer, rejected integer, fired integer, started integer, enqueued integer,
@@ -9,6 +11,8 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '1s'
 set enable_seqscan = off
+set enable_bitmapscan = off
+set join_collapse_limit = 1
 set jit = off
 as $$
 #variable_conflict error
@@ -33,6 +37,10 @@ begin
   if tasker._identity_is_ours() then
     begin
       pass := tasker._run_phases(batch, at);
+      if not pass.more and tasker._setting('retention')::integer >= 0
+        and pass.accepted + pass.settled + pass.fired + pass.started + pass.enqueued + pass.finished = 0 then
+        pass := tasker._remove_finished(pass, at);
+      end if;
     exception when others then
       if tasker._is_of_the_system(sqlstate) then
         raise;

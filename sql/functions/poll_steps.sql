@@ -9,6 +9,7 @@ create or replace function tasker.poll_steps(
 returns table (msg_id bigint, step_id bigint, task_id bigint, attempt integer, message jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 #variable_conflict error
 declare

@@ -17,7 +17,7 @@ begin
   with held as materialized (
     select s.step_id
     from tasker.steps s
-    where s.step_id = any(release_steps.step_ids)
+    where s.step_id = any(release_steps.step_ids) and s.state = 'in_progress'
     order by s.step_id
     for no key update
   ), released as (

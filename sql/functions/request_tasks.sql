@@ -29,7 +29,7 @@ begin
     return;
   end if;
   perform tasker._check_request_arguments(request_tasks.contexts, request_tasks.priority, request_tasks.idempotency_keys,
-    request_tasks.tags, request_tasks.bypass_steps, request_tasks.claim_timeout_seconds);
+    request_tasks.run_at, request_tasks.tags, request_tasks.bypass_steps, request_tasks.claim_timeout_seconds);
   id := tasker._find_template(request_tasks.namespace, request_tasks.name, request_tasks.version);
   if id is null then
     perform tasker._raise_no_template(request_tasks.namespace, request_tasks.name, request_tasks.version);
@@ -48,7 +48,8 @@ begin
   select tasker._request_obstacle(request_tasks.namespace, request_tasks.name, request_tasks.version, r.request)
     || case when cardinality(requests) > 1 then format(' (contexts[%s])', r.n) else '' end
   into fault
-  from (select requests[i] as request, i as n from generate_subscripts(requests, 1) i) r
+  -- Not by subscript: each would walk the array from its start.
+  from (select r as request, row_number() over () as n from unnest(requests) r) r
   where tasker._request_obstacle(request_tasks.namespace, request_tasks.name, request_tasks.version, r.request) is not null
   order by r.n
   limit 1;

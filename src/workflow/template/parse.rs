@@ -23,7 +23,11 @@ pub fn parse(text: &str) -> Result<Value, String> {
         return Err(format!("the definition has {} bytes, more than {MAX_DEFINITION_BYTES}", text.len()));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_start().starts_with('{') { parse_json(text) } else { parse_yaml(text) }
+    if text.trim_start().starts_with('{') {
+        // YAML in flow style begins so too; where both refuse it, JSON is what was meant.
+        return parse_json(text).or_else(|reason| parse_yaml(text).map_err(|_| reason));
+    }
+    parse_yaml(text)
 }
 
 /// Parses JSON text under the limits of this module.
@@ -252,15 +256,16 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_with_a_brace_is_json() {
+    fn what_starts_with_a_brace_is_json_or_yaml_in_flow_style() {
         assert_eq!(parse(" \n{\"a\": 1}").unwrap(), json!({"a": 1}));
-        assert!(fault("{a: 1}").starts_with("cannot be read as JSON"));
+        assert_eq!(parse("{a: 1, b: [x]}").unwrap(), json!({"a": 1, "b": ["x"]}));
+        assert!(fault("{\"a\": [1}").starts_with("cannot be read as JSON"));
         assert!(fault("{} x").contains("trailing"), "{}", fault("{} x"));
     }
 
     #[test]
     fn a_syntax_error_tells_line_and_column() {
-        let json = fault("{\n  \"a\": 1,\n  oops}");
+        let json = fault("{\n  \"a\": 1,\n  ]}");
         assert!(json.contains("line 3 column 3"), "{json}");
         let yaml = fault("a: 1\nb: [1, 2\nc: 3\n");
         assert!(yaml.contains("line ") && yaml.contains("column "), "{yaml}");

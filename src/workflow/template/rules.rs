@@ -23,11 +23,6 @@ pub const MAX_DURATION_MINUTES: u64 = 10 * 366 * 24 * 60;
 /// Steps of one template that may be in flight.
 pub const MAX_IN_FLIGHT: u64 = 1_000_000;
 
-/// Whether the engine honours `limits.max_in_flight` of a template.
-const LIMITS_ARE_HONOURED: bool = false;
-/// Whether the engine honours `events` of a template.
-const EVENTS_ARE_HONOURED: bool = false;
-
 const IDENTITY_STRATEGIES: &[&str] = &["always_unique", "caller_provided", "strict"];
 const ON_FAILURE: &[&str] = &["continue", "fail_fast"];
 const BACKOFFS: &[&str] = &["none", "linear", "exponential", "fibonacci"];
@@ -221,8 +216,7 @@ pub fn timeout(value: &Value, at: &Place, faults: &mut Faults) -> Option<Value> 
 }
 
 pub fn max_in_flight(value: &Value, at: &Place, faults: &mut Faults) -> Option<Value> {
-    let limit = integer(1, MAX_IN_FLIGHT, value, at, faults)?;
-    holding(&limit, LIMITS_ARE_HONOURED, at, faults, || NOT_SUPPORTED_YET.into())
+    integer(1, MAX_IN_FLIGHT, value, at, faults)
 }
 
 fn one_of(known: &[&'static str], value: &Value, at: &Place, faults: &mut Faults) -> Option<Value> {
@@ -274,9 +268,7 @@ fn events(known: &[&'static str], value: &Value, at: &Place, faults: &mut Faults
         good &= one_of(known, item, &at.item(index), faults).is_some();
     }
     let wanted: Vec<_> = known.iter().filter(|event| items.iter().any(|item| item == **event)).copied().collect();
-    let honoured = EVENTS_ARE_HONOURED || wanted.is_empty();
     good.then(|| Value::from(wanted))
-        .and_then(|events| holding(&events, honoured, at, faults, || NOT_SUPPORTED_YET.into()))
 }
 
 #[cfg(test)]
@@ -361,8 +353,8 @@ mod tests {
     fn events_and_limits_are_refused_until_they_are_honoured() {
         assert_eq!(checked(task_events, json!([])), Ok(json!([])));
         assert!(checked(task_events, json!(["started"])).unwrap_err().starts_with("must be completed"));
-        assert_eq!(checked(step_events, json!(["failed"])).is_ok(), EVENTS_ARE_HONOURED);
-        assert_eq!(checked(max_in_flight, json!(5)).is_ok(), LIMITS_ARE_HONOURED);
+        assert!(checked(step_events, json!(["failed"])).is_ok());
+        assert!(checked(max_in_flight, json!(5)).is_ok());
         assert!(checked(max_in_flight, json!(0)).unwrap_err().starts_with("must be an integer"));
     }
 }

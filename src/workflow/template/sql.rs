@@ -28,21 +28,3 @@ fn _context_faults_of_text(
 ) -> TableIterator<'static, (name!(path, String), name!(message, String))> {
     TableIterator::new(super::context_faults(cache_key, schema, context))
 }
-
-extension_sql!(
-    r#"
-create function tasker._context_faults(cache_key text, schema jsonb, context jsonb)
-returns table (path text, message text)
-language sql immutable parallel safe
-as $$
-  select faults.path, faults.message
-  from tasker._context_faults_of_text(
-    _context_faults.cache_key,
-    _context_faults.schema::text,
-    _context_faults.context::text
-  ) as faults
-$$;
-"#,
-    name = "context_faults",
-    requires = [_context_faults_of_text]
-);

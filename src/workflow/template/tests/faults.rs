@@ -9,8 +9,8 @@ name: 7 days
 version: "1.0"
 identity_strategy: strikt
 lifecycle: {staleness_action: dlq, max_duration_minutes: 0}
-limits: {max_in_flight: 5}
-events: {task: [completed], step: [begun]}
+limits: {max_in_flight: 0}
+events: {task: [ended], step: [begun]}
 batch_config: {size: 3}
 task_handlr: X
 steps:
@@ -34,7 +34,7 @@ steps:
     let expected_paths = [
         "batch_config",
         "events.step[0]",
-        "events.task",
+        "events.task[0]",
         "identity_strategy",
         "lifecycle.max_duration_minutes",
         "lifecycle.staleness_action",

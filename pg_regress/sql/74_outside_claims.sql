@@ -1,0 +1,62 @@
+-- Orchestrators outside claim tasks; nobody else enqueues their steps until the claim is over.
+\getenv folder PG_ABS_SRCDIR
+\set helpers :folder '/helpers.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+
+call pg_temp.register('{"namespace_name": "test_claims", "name": "chain", "steps": [{"name": "a"}, {"name": "b", "dependencies": ["a"]}]}');
+create function pg_temp.mine(name text)
+returns table (reason text, steps text)
+language sql
+as $$
+  select t.reason, pg_temp.steps(t.task_id)
+  from tasker.claims c join tasker.tasks t using (task_id)
+  where c.claimed_by = name
+  order by t.task_id
+$$;
+
+-- In order of priority, tasks that have not started included; none twice.
+select count(tasker.request_task('test_claims', 'chain', priority => p, reason => 'priority ' || p)) from generate_series(0, 4) p;
+select namespace, name, priority, computed_priority, ready_steps, claim_timeout_seconds from tasker.claim_ready_tasks('one', 2, 'test_claims');
+select priority from tasker.claim_ready_tasks('two', 2, 'test_claims');
+
+-- The pass starts only what nobody has claimed.
+select started, enqueued from pg_temp.pass();
+select * from pg_temp.queue('test_claims');
+select tasker.enqueue_ready_steps(c.task_id) from tasker.claims c where c.claimed_by = 'one' order by c.task_id;
+select reason, step_name from pg_temp.queue('test_claims');
+select * from tasker.check();
+
+-- A step that becomes ready while its task is claimed waits for the claimant.
+select count(*) from (select tasker.complete_step(step_id, attempt) from tasker.poll_steps('test_claims', 10)) c;
+select settled, enqueued from pg_temp.pass();
+select * from pg_temp.mine('one');
+select claim_status, count(*) from tasker.ready_tasks where namespace = 'test_claims' group by 1 order by 1;
+select recommended_action, ready_steps, finished from tasker.claims c, tasker.check_task_progress(c.task_id) where c.claimed_by = 'one';
+select * from tasker.check();
+
+-- Only who holds a claim can extend or release it. Released, the pass takes over.
+select tasker.extend_task_claim(c.task_id, 'two') from tasker.claims c where c.claimed_by = 'one';
+select tasker.release_task_claim(c.task_id, 'two') from tasker.claims c where c.claimed_by = 'one';
+select tasker.release_task_claim(min(c.task_id), 'one') from tasker.claims c where c.claimed_by = 'one';
+select enqueued from pg_temp.pass();
+
+-- A claim that is not extended is over after its time.
+call pg_temp.later('50 seconds');
+select tasker.extend_task_claim(max(c.task_id), 'two') from tasker.claims c where c.claimed_by = 'two';
+call pg_temp.later('11 seconds');
+select started, enqueued from pg_temp.pass();
+select * from pg_temp.mine('one');
+select * from pg_temp.mine('two');
+select tasker.extend_task_claim(t.task_id, 'one') from tasker.tasks t where t.reason = 'priority 4';
+call pg_temp.later('60 seconds');
+select started, enqueued from pg_temp.pass();
+select count(*) from tasker.claims;
+
+\set VERBOSITY sqlstate
+select tasker.claim_ready_tasks('');
+select tasker.claim_ready_tasks('one', 1, 'nowhere');
+select tasker.enqueue_ready_steps(99999999999);
+\set VERBOSITY default
+select * from tasker.check();

@@ -1,0 +1,40 @@
+-- reconcile() mends what a purged or dropped queue has lost.
+\getenv folder PG_ABS_SRCDIR
+\set helpers :folder '/helpers.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+
+call pg_temp.register('{"namespace_name": "test_reconcile", "name": "two", "steps": [{"name": "a", "retry": {"max_attempts": 1}}, {"name": "b", "dependencies": ["a"]}]}');
+create temp view repaired as select subject, name, repaired from tasker.reconcile() where name like 'test_reconcile%';
+
+-- Nothing to mend.
+select tasker.request_task('test_reconcile', 'two') as task \gset
+call pg_temp.passes();
+select * from repaired;
+
+-- The step messages purged: enqueued again, without using up max_attempts.
+select pgmq.purge_queue('test_reconcile_queue');
+select * from repaired;
+select * from tasker.check();
+call pg_temp.passes();
+select * from pg_temp.queue('test_reconcile');
+select pg_temp.steps(:task) as steps;
+
+-- A report that was in the purged results queue: sent again, not done again.
+select tasker.complete_step(step_id, attempt, '"once"') from tasker.poll_steps('test_reconcile');
+select count(*) from pgmq.purge_queue('orchestration_step_results');
+select * from repaired;
+call pg_temp.passes();
+select pg_temp.steps(:task) as steps;
+select results from tasker.steps where step_id = pg_temp.step(:task, 'a');
+
+-- The queue dropped: made again, and its messages with it.
+select pgmq.drop_queue('test_reconcile_queue');
+select * from repaired;
+call pg_temp.passes();
+select * from pg_temp.queue('test_reconcile');
+call pg_temp.reply(:task, 'b');
+call pg_temp.passes();
+select pg_temp.task(:task) as task, pg_temp.steps(:task) as steps;
+select * from tasker.check();

@@ -1,0 +1,39 @@
+-- Outside claims whose time is over, and work that was set aside, are everybody's again.
+create or replace function tasker._fire_claims(pass tasker._pass, task_ids bigint[], at timestamptz)
+returns tasker._pass
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  held bigint[];
+begin
+  select array_agg(t.task_id) into held
+  from (
+    select t.task_id
+    from tasker.tasks t
+    where t.task_id = any(_fire_claims.task_ids)
+    order by t.task_id
+    for no key update skip locked
+  ) t;
+
+  with expired as (
+    delete from tasker.claims c where c.task_id = any(held) and c.expires_at <= at
+  )
+  update tasker.waiting w
+  set claimed_by = null, claim_expires_at = null, fault = null
+  where w.ctid in (
+    select l.ctid
+    from tasker.waiting l
+    where l.task_id = any(held) and l.claim_expires_at <= at
+    for update skip locked);
+
+  insert into tasker.timers (fire_at, kind, task_id)
+  select at + interval '50 milliseconds', 'claim', t.task_id
+  from tasker.tasks t
+  where t.task_id = any(_fire_claims.task_ids) and t.task_id <> all(coalesce(held, '{}'));
+  if found then
+    pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
+  end if;
+  return pass;
+end $$;

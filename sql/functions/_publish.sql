@@ -1,0 +1,19 @@
+-- Sends events to a namespace's event queue and, with tasker.notify, tells those who LISTEN on {namespace}_events. A queue that
+-- somebody dropped takes no events: nobody is there to read them, and the work must not stop for it.
+create or replace function tasker._publish(namespace text, messages jsonb[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  queue_name constant text := _publish.namespace || '_events';
+begin
+  if to_regclass(format('pgmq.%I', 'q_' || queue_name)) is not null then
+    perform pgmq.send_batch(queue_name, _publish.messages);
+  end if;
+  if tasker._setting('notify') = 'on' then
+    -- The same text again in one transaction is one notification.
+    perform pg_notify(queue_name, '');
+  end if;
+end $$;

@@ -1,0 +1,52 @@
+create or replace function tasker.reconcile()
+returns table (subject text, name text, repaired bigint)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  at        constant timestamptz := tasker.clock();
+  namespace record;
+  lost      record;
+begin
+  perform tasker._ensure_queues();
+  for namespace in select n.namespace_id, n.name from tasker.namespaces n order by n.namespace_id loop
+    if to_regclass(format('pgmq.%I', 'q_' || namespace.name || '_queue')) is null then
+      perform tasker.create_namespace(namespace.name);
+      return query select 'queue made again', namespace.name || '_queue', 1::bigint;
+    end if;
+    update tasker.namespaces n set fault = null, fault_until = null
+    where n.namespace_id = namespace.namespace_id and n.fault is not null;
+
+    -- Every attempt in flight has a timer that names it.
+    with running as materialized (
+      select distinct s.step_id, s.task_id, s.attempts, s.msg_id, s.state, s.reported_at, s.reported_status
+      from tasker.timers i
+      cross join lateral unnest(i.step_ids, i.attempts) a(step_id, attempt)
+      join tasker.steps s on s.step_id = a.step_id and s.attempts = a.attempt
+      join tasker.tasks t on t.task_id = s.task_id
+      where i.kind in ('queued', 'absent', 'lease') and t.namespace_id = namespace.namespace_id
+        and s.state in ('enqueued', 'in_progress')
+    ), unsettled as materialized (
+      select q.message -> 'step_id' as step_id from pgmq.q_orchestration_step_results q
+    )
+    select array_agg(r.step_id order by r.step_id) filter (where r.reported_at is null and r.state = 'enqueued' and not exists (
+          select from tasker._queued_messages(namespace.namespace_id, array[r.msg_id]))) as step_ids,
+      array_agg(jsonb_build_object('step_id', r.step_id, 'attempt', r.attempts, 'status', r.reported_status, 'reported', true)
+        order by r.step_id) filter (where r.reported_at is not null) as reports
+    into lost
+    from running r
+    where to_jsonb(r.step_id) not in (select u.step_id from unsettled u where u.step_id is not null);
+
+    if lost.reports is not null then
+      perform pgmq.send_batch('orchestration_step_results', lost.reports);
+      return query select 'reports sent again', namespace.name, cardinality(lost.reports)::bigint;
+    end if;
+    if lost.step_ids is not null then
+      return query select 'steps enqueued again', namespace.name, tasker._enqueue_again(lost.step_ids, at);
+    end if;
+  end loop;
+  perform tasker._wake();
+end $$;
+comment on function tasker.reconcile is
+  'After somebody purged or dropped a queue: makes missing queues again, enqueues steps whose message is gone again (with the next attempt, without using up max_attempts; a plain worker that holds such a message reports late), and sends reports again that were lost on their way. Returns what was repaired.';

@@ -1,0 +1,67 @@
+create or replace function tasker.resolve_step(step_id bigint, results jsonb default null, reason text default null)
+returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict error
+declare
+  at        constant timestamptz := tasker.clock();
+  held      record;
+  step      tasker.steps;
+  task      tasker.tasks;
+  released  record;
+  was_ready boolean;
+begin
+  select * into held from tasker._lock_step(resolve_step.step_id);
+  step := held.step;
+  task := held.task;
+  if step.state not in ('pending', 'enqueued', 'in_progress', 'waiting_for_retry', 'error')
+    or step.reported_at is not null and step.state in ('enqueued', 'in_progress')
+    or task.state not in ('error', 'in_progress') then
+    raise exception using
+      errcode = 'object_not_in_prerequisite_state',
+      message = format('step %s is %s%s, its task %s', resolve_step.step_id, step.state,
+        case when step.reported_at is not null and step.state in ('enqueued', 'in_progress') then ' and reported' else '' end,
+        task.state),
+      hint = 'What is over, or reported already, cannot be resolved by hand.';
+  end if;
+  -- A task that had stopped, or ended in error, goes on; this step among those that are over.
+  if task.state = 'error' or task.stopping is not null then
+    perform tasker._reopen_task(task.task_id, '{}', resolve_step.reason, at);
+    select s.* into step from tasker.steps s where s.step_id = resolve_step.step_id;
+  end if;
+  was_ready := step.state = 'pending' and step.remaining_parents = 0;
+
+  update tasker.steps s
+  set state = 'resolved_manually', results = resolve_step.results, finished_at = at, next_retry_at = null
+  where s.step_id = resolve_step.step_id;
+  insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
+  values (resolve_step.step_id, task.task_id, at, step.attempts, step.state, 'resolved_manually',
+    session_user, jsonb_build_object('reason', resolve_step.reason));
+  update tasker.dead_letters d
+  set resolved_at = at, resolution = 'resolved_manually', notes = resolve_step.reason, resolved_by = session_user
+  where d.task_id = task.task_id and d.step_id = resolve_step.step_id and d.resolved_at is null;
+  delete from tasker.waiting w where w.task_id = task.task_id and w.step_id = resolve_step.step_id;
+  if step.state in ('enqueued', 'in_progress') then
+    insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
+    values (task.namespace_id, task.template_id, -1);
+    perform tasker._withdraw_messages(array[resolve_step.step_id], array[step.msg_id]);
+  end if;
+
+  perform tasker._publish_step_ends(array[resolve_step.step_id], at);
+
+  -- _release_children counts a step that was active; one that was not is made up for.
+  update tasker.tasks t
+  set active_steps = t.active_steps
+      + case when was_ready or step.state in ('enqueued', 'in_progress', 'waiting_for_retry') then 0 else 1 end,
+    error_steps = t.error_steps - case when step.state = 'error' then 1 else 0 end
+  where t.task_id = task.task_id;
+  select * into released from tasker._release_children(array[resolve_step.step_id]);
+  if released.ready is not null then
+    perform tasker._park(released.ready, at);
+  end if;
+  perform tasker._finish_if_over(task.task_id, at);
+  perform tasker._wake();
+end $$;
+comment on function tasker.resolve_step is
+  'Takes a step that is not over for done by a person, with these results; its children go on, its task too when it was in error. An attempt in flight is superseded. Raises 42704 for an unknown step, 55000 when the step is over or reported, or its task was cancelled or is complete.';
