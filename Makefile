@@ -5,7 +5,7 @@ export PG PG_CONFIG PROFILE KEEP FRESH
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup build install demo psql test test-unit test-regress test-isolation test-integration \
-	lint fmt stop clean
+	lint fmt reference stop clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ lint: setup ## formatting, clippy, shell syntax
 
 fmt: ## format the Rust code
 	@cargo fmt
+
+reference: install ## write docs/sql-reference.md anew from the extension's comments
+	@scripts/sql-reference
 
 stop: ## end the clusters left under target/
 	@scripts/stop

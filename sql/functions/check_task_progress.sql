@@ -1,6 +1,6 @@
 create or replace function tasker.check_task_progress(task_id bigint)
 returns table (
-  task_id_checked bigint, status text, execution_status text, recommended_action text, completion_percentage numeric(5, 2),
+  status text, execution_status text, recommended_action text, completion_percentage numeric(5, 2),
   ready_steps integer, finished boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -8,7 +8,7 @@ as $$
 #variable_conflict error
 begin
   return query
-  select c.task_id, c.status, c.execution_status, c.recommended_action, c.completion_percentage, c.ready_steps,
+  select c.status, c.execution_status, c.recommended_action, c.completion_percentage, c.ready_steps,
     c.status not in ('pending', 'in_progress')
   from tasker.get_task_execution_context(check_task_progress.task_id) c;
 end $$;
