@@ -23,11 +23,13 @@ pub fn parse(text: &str) -> Result<Value, String> {
         return Err(format!("the definition has {} bytes, more than {MAX_DEFINITION_BYTES}", text.len()));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_start().starts_with('{') {
-        // YAML in flow style begins so too; where both refuse it, JSON is what was meant.
-        return parse_json(text).or_else(|reason| parse_yaml(text).map_err(|_| reason));
-    }
-    parse_yaml(text)
+    if is_json(text) { parse_json(text) } else { parse_yaml(text) }
+}
+
+/// A brace and then a quoted key, or nothing: JSON. YAML in flow style begins with a brace too, and seldom quotes.
+fn is_json(text: &str) -> bool {
+    let inside = text.trim_start().strip_prefix('{').map(str::trim_start);
+    inside.is_some_and(|inside| inside.is_empty() || inside.starts_with(['"', '}']))
 }
 
 /// Parses JSON text under the limits of this module.
@@ -259,7 +261,7 @@ mod tests {
     fn what_starts_with_a_brace_is_json_or_yaml_in_flow_style() {
         assert_eq!(parse(" \n{\"a\": 1}").unwrap(), json!({"a": 1}));
         assert_eq!(parse("{a: 1, b: [x]}").unwrap(), json!({"a": 1, "b": ["x"]}));
-        assert!(fault("{\"a\": [1}").starts_with("cannot be read as JSON"));
+        assert!(fault("{\"a\": }").starts_with("cannot be read as JSON"));
         assert!(fault("{} x").contains("trailing"), "{}", fault("{} x"));
     }
 
