@@ -47,7 +47,7 @@ declare
       "get_task_execution_context", "get_task_execution_contexts", "list_templates", "get_template"],
     "tasker_author": ["create_namespace", "register_template", "validate_template", "retire_template", "list_templates",
       "get_template", "template_graph"],
-    "tasker_worker": ["poll_steps", "complete_step", "complete_steps", "fail_step", "extend_step", "release_steps",
+    "tasker_worker": ["poll_steps", "complete_step", "complete_steps", "exchange_steps", "fail_step", "extend_step", "release_steps",
       "dependency_results", "register_template", "validate_template"],
     "tasker_monitor": ["get_task_execution_context", "get_task_execution_contexts", "get_step_readiness_status",
       "get_viable_steps", "calculate_dependency_levels", "get_system_health_counts", "get_analytics_metrics",

@@ -135,13 +135,7 @@ begin
   select
     array_agg(
       case when r.reported_at is null
-        then row(r.step_id, r.attempts, r.state, lower(r.message ->> 'status') in ('success', 'completed'),
-          r.message -> 'result_data',
-          case jsonb_typeof(r.message -> 'error')
-            when 'string' then jsonb_build_object('message', r.message -> 'error')
-            when 'object' then r.message -> 'error'
-          end,
-          nullif(r.message -> 'orchestration_metadata', 'null'), (r.message ->> 'execution_time_ms')::numeric)::tasker._outcome
+        then tasker._outcome_of(r.step_id, r.attempts, r.state, r.message)
         else row(r.step_id, r.attempts, r.state, r.reported_status = 'success', r.results, r.last_error,
           nullif(r.message -> 'orchestration_metadata', 'null'), (r.message ->> 'execution_time_ms')::numeric)::tasker._outcome
       end

@@ -7,20 +7,10 @@ as $$
 #variable_conflict error
 declare
   namespace record;
-  claimed   bigint[];
 begin
-  -- What an orchestrator outside has claimed waits for it. The table is empty nearly always.
-  if pass.ready <> '{}' and exists (select from tasker.claims) then
-    select array_agg(r.step_id) filter (where c.task_id is not null),
-      coalesce(array_agg(r.step_id) filter (where c.task_id is null), '{}')
-    into claimed, pass.ready
-    from unnest(pass.ready) r(step_id)
-    left join tasker.claims c on c.task_id = r.step_id >> 16;
-    if claimed is not null then
-      perform tasker._park(claimed, at);
-    end if;
+  if pass.ready <> '{}' then
+    pass.ready := coalesce(tasker._unclaimed(pass.ready, at), '{}');
   end if;
-
   for namespace in
     with fresh as (
       select t.namespace_id, array_agg(r.step_id) as ready

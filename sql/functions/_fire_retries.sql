@@ -13,12 +13,16 @@ declare
   ready     bigint[];
   stopping  bigint[];
 begin
-  -- What has moved on (cancelled, resolved, retried by hand) needs no lock to be seen.
-  select array_agg(s.step_id), array_agg(s.attempts) into step_ids, attempts
-  from unnest(due) d
-  cross join lateral unnest(d.step_ids, d.attempts) i(step_id, attempt)
-  join tasker.steps s on s.step_id = i.step_id
-  where d.kind = 'retry' and s.state = 'waiting_for_retry' and s.attempts = i.attempt;
+  -- What has moved on (cancelled, resolved, retried by hand) needs no lock to be seen. An attempt that was cancelled and
+  -- reopened has two timers: the one that it had and a new one.
+  select array_agg(r.step_id), array_agg(r.attempts) into step_ids, attempts
+  from (
+    select distinct s.step_id, s.attempts
+    from unnest(due) d
+    cross join lateral unnest(d.step_ids, d.attempts) i(step_id, attempt)
+    join tasker.steps s on s.step_id = i.step_id
+    where d.kind = 'retry' and s.state = 'waiting_for_retry' and s.attempts = i.attempt
+  ) r;
   if step_ids is null then
     return pass;
   end if;
@@ -40,13 +44,15 @@ begin
     for no key update skip locked
   ) s;
 
+  -- The other timer of one that waits for room already has nothing to do.
   select array_agg(s.step_id order by s.step_id) filter (where t.stopping is null and t.state = 'in_progress'),
     array_agg(distinct t.task_id) filter (where t.stopping is not null)
   into ready, stopping
   from unnest(step_ids, attempts) i(step_id, attempt)
   join tasker.steps s on s.step_id = i.step_id
   join tasker.tasks t on t.task_id = s.task_id
-  where s.step_id = any(held) and s.state = 'waiting_for_retry' and s.attempts = i.attempt;
+  where s.step_id = any(held) and s.state = 'waiting_for_retry' and s.attempts = i.attempt
+    and not exists (select from tasker.waiting w where w.task_id = s.task_id and w.step_id = s.step_id);
   pass.ready := pass.ready || ready;
 
   -- Was locked by somebody when its task stopped.

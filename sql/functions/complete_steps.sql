@@ -3,14 +3,21 @@ returns table (item integer, step_id bigint, attempt integer, outcome text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
+set join_collapse_limit = 1
+set jit = off
 as $$
 #variable_conflict error
 declare
-  faults text;
+  faults  text;
+  settled integer[] := '{}';
 begin
-  if complete_steps.advance then
-    raise exception using errcode = 'feature_not_supported', message = 'advance is not supported yet',
-      hint = 'Leave it out: the orchestrator settles the results.';
+  -- It locks tasks: not after the caller's own writes, and not for as long as they may take.
+  if complete_steps.advance and pg_current_xact_id_if_assigned() is not null then
+    raise exception using
+      errcode = 'active_sql_transaction',
+      message = 'advance must be the first thing that its transaction writes',
+      hint = 'Call it in a transaction of its own, or leave advance out: the orchestrator settles the results.';
   end if;
   select string_agg(format('results[%s]: %s', f.n, f.fault), e'\n' order by f.n) into faults
   from (
@@ -24,6 +31,15 @@ begin
       detail = faults;
   end if;
 
+  if complete_steps.advance then
+    -- Waits, as every report does, while it holds nothing else; what comes after it waits for nobody.
+    perform from tasker.steps s
+    where s.step_id = any(array(select (r ->> 'step_id')::bigint from unnest(complete_steps.results) r))
+      and s.state in ('enqueued', 'in_progress', 'cancelled')
+    order by s.step_id
+    for no key update;
+    settled := tasker._advance(complete_steps.results, tasker.clock());
+  end if;
   return query
   with report as materialized (
     select r.n::integer as item, (r.result ->> 'step_id')::bigint as step_id, (r.result ->> 'attempt')::integer as attempt, r.result,
@@ -38,6 +54,7 @@ begin
   ), judged as materialized (
     select r.*,
       case
+        when r.item = any(settled) then 'settled'
         when h.state in ('enqueued', 'in_progress') and h.attempts = r.attempt and h.reported_at is null
           and row_number() over (partition by r.step_id, r.attempt order by r.item) = 1 then 'queued'
         when h.state = 'cancelled' and h.attempts = r.attempt then 'cancelled'
@@ -76,4 +93,4 @@ begin
   order by j.item;
 end $$;
 comment on function tasker.complete_steps is
-  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. Returns an outcome per item, in order: queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. Raises 22023 when a result is not well-formed; then none is taken.';
+  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. Returns an outcome per item, in order: settled (with advance: settled in this call, and what became ready enqueued), queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. With advance the call must be the first to write in its transaction (25001), which should end with it. Raises 22023 when a result is not well-formed; then none is taken.';

@@ -1,0 +1,96 @@
+-- Workers that advance their own work: a result is settled, and what it makes ready enqueued, in the worker's own call.
+\getenv folder PG_ABS_SRCDIR
+\set helpers :folder '/helpers.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+
+call pg_temp.register('{"namespace_name": "test_advance", "name": "diamond", "steps": [{"name": "a"}, {"name": "b", "dependencies": ["a"]}, {"name": "c", "dependencies": ["a"]}, {"name": "d", "dependencies": ["b", "c"], "retry": {"max_attempts": 2, "backoff": "none", "backoff_base_ms": 1000, "max_backoff_ms": 1000}}]}');
+create function pg_temp.results(status text default 'success', qty integer default 10)
+returns jsonb[]
+language sql
+as $$
+  select array_agg(jsonb_build_object('step_id', p.step_id, 'attempt', p.attempt, 'status', status, 'result_data', p.message ->> 'step_name'))
+  from tasker.poll_steps('test_advance', qty) p
+$$;
+
+-- No pass between a step and the next, and the task ends with its last step.
+select tasker.request_task('test_advance', 'diamond') as task \gset
+call pg_temp.passes();
+select pg_temp.results() as results \gset
+select item, attempt, outcome from tasker.complete_steps(:'results', advance => true);
+select * from pg_temp.queue('test_advance');
+select pg_temp.steps(:task) as steps;
+select * from tasker.check();
+-- Siblings in one call, and one of them twice.
+select pg_temp.results() as results \gset
+select item, attempt, outcome from tasker.complete_steps(:'results'::jsonb[] || (:'results'::jsonb[])[1], advance => true);
+select pg_temp.steps(:task) as steps;
+select q.message #> '{execution_context,sequence}' -> 0 -> 'results' as results from pgmq.q_test_advance_queue q;
+-- A failure gets its delay, the last success ends the task.
+select pg_temp.results('failure') as results \gset
+select item, attempt, outcome from tasker.complete_steps(:'results', advance => true);
+select pg_temp.steps(:task) as steps;
+call pg_temp.later('2 seconds');
+call pg_temp.passes();
+select pg_temp.results() as results \gset
+select item, attempt, outcome from tasker.complete_steps(:'results', advance => true);
+select pg_temp.task(:task) as task, pg_temp.steps(:task) as steps;
+select item, attempt, outcome from tasker.complete_steps(:'results', advance => true);
+select * from tasker.check();
+
+-- The same rules of capacity: what finds no room waits, and what is ended makes room.
+select tasker.set_namespace_limit('test_advance', 1);
+select count(*) from tasker.request_tasks('test_advance', 'diamond', array_fill('{}'::jsonb, array[3]));
+call pg_temp.passes();
+select steps from pg_temp.in_flight('test_advance');
+select pg_temp.results() as results \gset
+select item, outcome from tasker.complete_steps(:'results', advance => true);
+select steps from pg_temp.in_flight('test_advance');
+select * from tasker.check();
+
+-- exchange_steps delivers, advances and receives: the whole backlog without a pass.
+do $$
+declare
+  results jsonb[] := null;
+  calls   integer := 0;
+begin
+  loop
+    select array_agg(jsonb_build_object('step_id', x.step_id, 'attempt', x.attempt, 'status', 'success')) into results
+    from tasker.exchange_steps('test_advance', results, 10) x;
+    exit when results is null;
+    calls := calls + 1;
+  end loop;
+  raise warning '% calls', calls;
+exception when active_sql_transaction then
+  raise warning 'one transaction, one exchange: %', sqlerrm;
+end $$;
+create procedure pg_temp.work()
+language plpgsql
+as $$
+declare
+  results jsonb[] := null;
+  steps   integer := 0;
+begin
+  loop
+    select array_agg(jsonb_build_object('step_id', x.step_id, 'attempt', x.attempt, 'status', 'success')) into results
+    from tasker.exchange_steps('test_advance', results, 10) x;
+    commit;
+    exit when results is null;
+    steps := steps + cardinality(results);
+  end loop;
+  raise warning '% steps', steps;
+end $$;
+call pg_temp.work();
+select t.state, count(*) from tasker.tasks t join tasker.namespaces n using (namespace_id) where n.name = 'test_advance' group by 1;
+select * from tasker.check();
+
+-- Not after the transaction's own writes.
+\set VERBOSITY sqlstate
+begin;
+create temp table business (x integer);
+select * from tasker.complete_steps('{}', advance => true);
+rollback;
+select * from tasker.complete_steps('{"[]"}', advance => true);
+\set VERBOSITY default
+select * from tasker.check();
