@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 mod common;
-use common::{A_MOMENT, Cluster, Database, alone, eventually, output, play, two_steps};
+use common::{A_MOMENT, Cluster, Database, alone, eventually, output, play, signal, two_steps};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     // Autovacuum takes transaction ids, which one of the tests counts.
@@ -92,7 +92,7 @@ fn a_killed_orchestrator_costs_nothing() {
         play::work_off(&mut shop, "shop");
     }
     let pid = shop.orchestrator();
-    output(Command::new("kill").args(["-9", &pid]));
+    signal("KILL", &pid);
     eventually("the server had noticed", || shop.try_rows("select 1").is_err());
     eventually("the server was back", || CLUSTER.try_connect("killed").is_ok());
     let mut shop = CLUSTER.connect("killed");

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::thread;
 
 mod common;
-use common::{Cluster, Database, environment, eventually, output, project, server_program, template, two_steps};
+use common::{Cluster, Database, environment, eventually, output, project, server_program, signal, template, two_steps};
 use serde_json::{Value, json};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("workers", &[]));
@@ -32,7 +32,7 @@ impl Worker {
 
     /// Asks it to end, as an operator would, and expects it to do so in good order.
     fn end(mut self) {
-        output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+        signal("TERM", &self.child.id().to_string());
         let mut status = None;
         eventually("the worker had ended", || {
             status = self.child.try_wait().unwrap();

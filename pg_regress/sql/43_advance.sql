@@ -91,6 +91,9 @@ begin;
 create temp table business (x integer);
 select * from tasker.complete_steps('{}', advance => true);
 rollback;
+begin isolation level repeatable read;
+select * from tasker.complete_steps('{}', advance => true);
+rollback;
 select * from tasker.complete_steps('{"[]"}', advance => true);
 \set VERBOSITY default
 select * from tasker.check();

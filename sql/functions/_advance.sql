@@ -19,6 +19,10 @@ declare
   ended     record;
   namespace record;
 begin
+  -- A copy does not do the original's work: its orchestrator will not settle what is queued either.
+  if tasker._identity_is_ours() is not true then
+    return '{}';
+  end if;
   select array_agg(t.task_id) into task_ids
   from (
     select t.task_id

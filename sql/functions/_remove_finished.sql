@@ -1,6 +1,6 @@
 -- Removes some tasks that have been over for longer than tasker.retention, with their steps and history. Walks over the
--- tasks by their ids, a page each idle pass: ids are in the order of creation, so that a task younger than the retention
--- ends the walk. Nothing is asked of the tasks that are busy, and no index must know when a task finished.
+-- tasks by their ids, a page each idle pass: ids are in the order of creation, so that a page of younger tasks ends the
+-- walk. Nothing is asked of the tasks that are busy, and no index must know when a task finished.
 create or replace function tasker._remove_finished(pass tasker._pass, at timestamptz)
 returns tasker._pass
 language plpgsql
@@ -12,22 +12,26 @@ declare
   limit_ constant timestamptz := at - make_interval(secs => tasker._setting('retention')::integer);
   mark   tasker.retention_mark;
   seen   bigint;
-  looked integer;
+  done   boolean;
   gone   bigint[];
 begin
+  -- Without a lock first: an idle pass takes no transaction id.
+  if exists (select from tasker.retention_mark m where m.rest_until > at) then
+    return pass;
+  end if;
   insert into tasker.retention_mark (last_task_id, rest_until)
   select 0, '-infinity'
   where not exists (select from tasker.retention_mark);
   select m.* into mark from tasker.retention_mark m for update skip locked;
-  if mark.rest_until > at or mark.only_row is null then
+  if mark.only_row is null then
     return pass;
   end if;
 
-  select max(t.task_id), count(*) into seen, looked
+  select max(t.task_id), count(*) < page or count(*) filter (where t.created_at < limit_) = 0 into seen, done
   from (
-    select t.task_id
+    select t.task_id, t.created_at
     from tasker.tasks t
-    where t.task_id > mark.last_task_id and t.created_at < limit_
+    where t.task_id > mark.last_task_id
     order by t.task_id
     limit page
   ) t;
@@ -44,8 +48,8 @@ begin
 
   -- At the end it rests for a hundredth of the retention, at most an hour, and begins anew.
   update tasker.retention_mark m
-  set last_task_id = case when looked < page then 0 else seen end,
-    rest_until = case when looked < page then at + least((at - limit_) / 100, interval '1 hour') else '-infinity' end;
-  pass.more := looked = page;
+  set last_task_id = case when done then 0 else seen end,
+    rest_until = case when done then at + least((at - limit_) / 100, interval '1 hour') else '-infinity' end;
+  pass.more := not done;
   return pass;
 end $$;

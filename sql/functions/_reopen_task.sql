@@ -73,7 +73,7 @@ begin
   where d.task_id = _reopen_task.task_id and d.resolved_at is null
     and (d.step_id = any(_reopen_task.step_ids) or d.step_id is null);
 
-  if task.stopping is not null and task.max_duration is not null then
+  if (task.state <> 'in_progress' or task.stopping is not null) and task.max_duration is not null then
     insert into tasker.timers (fire_at, kind, task_id) values (at + task.max_duration, 'deadline', _reopen_task.task_id);
   end if;
   if ready is not null then

@@ -19,6 +19,14 @@ begin
       message = 'advance must be the first thing that its transaction writes',
       hint = 'Call it in a transaction of its own, or leave advance out: the orchestrator settles the results.';
   end if;
+  if complete_steps.advance and current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    raise exception using
+      errcode = 'invalid_transaction_state',
+      message = 'advance needs isolation level read committed',
+      detail = format('This transaction is %s: it would not see what others have enqueued meanwhile.',
+        current_setting('transaction_isolation')),
+      hint = 'Leave advance out: the orchestrator settles the results.';
+  end if;
   select string_agg(format('results[%s]: %s', f.n, f.fault), e'\n' order by f.n) into faults
   from (
     select r.n, coalesce(tasker._result_fault(r.result),
@@ -93,4 +101,4 @@ begin
   order by j.item;
 end $$;
 comment on function tasker.complete_steps is
-  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. Returns an outcome per item, in order: settled (with advance: settled in this call, and what became ready enqueued), queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. With advance the call must be the first to write in its transaction (25001), which should end with it. Raises 22023 when a result is not well-formed; then none is taken.';
+  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. Returns an outcome per item, in order: settled (with advance: settled in this call, and what became ready enqueued), queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. With advance the call must be the first to write in its transaction (25001), which should end with it and be read committed (25000). Raises 22023 when a result is not well-formed; then none is taken.';

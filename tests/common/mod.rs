@@ -62,6 +62,11 @@ pub fn output(command: &mut Command) -> String {
     out.into_owned()
 }
 
+/// Sends a signal to a process. By the shell's own `kill`: a bare machine has no other.
+pub fn signal(name: &str, pid: &str) {
+    output(Command::new("bash").args(["-c", "kill -s \"$0\" \"$1\"", name, pid]));
+}
+
 static STARTED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 unsafe extern "C" {

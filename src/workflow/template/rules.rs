@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn events_and_limits_are_refused_until_they_are_honoured() {
+    fn events_are_those_we_know_and_limits_are_positive() {
         assert_eq!(checked(task_events, json!([])), Ok(json!([])));
         assert!(checked(task_events, json!(["started"])).unwrap_err().starts_with("must be completed"));
         assert!(checked(step_events, json!(["failed"])).is_ok());

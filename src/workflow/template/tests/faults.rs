@@ -101,7 +101,8 @@ fn what_is_not_a_mapping_is_a_fault_of_the_whole() {
         assert!(found.len() == 1 && found[0].starts_with(": a definition must be a mapping"), "{found:?}");
     }
     assert!(faults("a: [")[0].starts_with(": cannot be read as YAML"));
-    assert!(faults("{]")[0].starts_with(": cannot be read as JSON"));
+    assert!(faults("{]")[0].starts_with(": cannot be read as YAML"));
+    assert!(faults("{\"a\": ]")[0].starts_with(": cannot be read as JSON"));
     assert!(faults(&" ".repeat(MAX_DEFINITION_BYTES + 1))[0].contains("bytes"));
 }
 
