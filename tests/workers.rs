@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::thread;
 
 mod common;
-use common::{Cluster, Database, environment, eventually, output, project, server_program, signal, template, two_steps};
+use common::{Cluster, Database, environment, eventually, project, server_program, signal, template, two_steps};
 use serde_json::{Value, json};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("workers", &[]));

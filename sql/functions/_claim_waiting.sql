@@ -133,5 +133,6 @@ begin
   from unnest(_claim_waiting.ready) r(step_id)
   where r.step_id <> all(coalesce(_claim_waiting.step_ids, '{}'));
   missed := coalesce(cardinality(row_ids), 0) - coalesce(cardinality(held_rows), 0);
-  exhausted := considered < wanted + skipped;
+  -- With limited templates the list may be cut by their rooms: then it is over when a longer look finds no more.
+  exhausted := case when templates is null then considered < wanted + skipped else considered <= skipped end;
 end $$;

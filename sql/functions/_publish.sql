@@ -1,5 +1,5 @@
 -- Sends events to a namespace's event queue and, with tasker.notify, tells those who LISTEN on {namespace}_events. A queue that
--- somebody dropped takes no events: nobody is there to read them, and the work must not stop for it.
+-- somebody dropped takes no events: nobody is there to read them; nor one that an open purge or drop holds: the work must not stop for it.
 create or replace function tasker._publish(namespace text, messages jsonb[])
 returns void
 language plpgsql
@@ -9,7 +9,12 @@ as $$
 declare
   queue_name constant text := _publish.namespace || '_events';
 begin
-  if to_regclass(format('pgmq.%I', 'q_' || queue_name)) is not null then
+  if tasker._queue_is_held(_publish.namespace, '_events') then
+    raise warning using
+      errcode = 'lock_not_available',
+      message = format('%s events of namespace "%s" were not published: somebody holds queue "%s" as a whole',
+        cardinality(_publish.messages), _publish.namespace, queue_name);
+  elsif to_regclass(format('pgmq.%I', 'q_' || queue_name)) is not null then
     perform pgmq.send_batch(queue_name, _publish.messages);
   end if;
   if tasker._setting('notify') = 'on' then

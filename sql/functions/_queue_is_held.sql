@@ -1,13 +1,13 @@
 -- Whether somebody holds a namespace's queue as a whole: an open drop_namespace, purge or TRUNCATE. Otherwise the caller
 -- has it locked against that until it commits. A queue that is gone is not held.
-create or replace function tasker._queue_is_held(namespace text)
+create or replace function tasker._queue_is_held(namespace text, suffix text default '_queue')
 returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  queue_table constant text := format('pgmq.%I', 'q_' || _queue_is_held.namespace || '_queue');
+  queue_table constant text := format('pgmq.%I', 'q_' || _queue_is_held.namespace || _queue_is_held.suffix);
 begin
   if to_regclass(queue_table) is null then
     return false;

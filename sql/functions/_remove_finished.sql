@@ -39,7 +39,7 @@ begin
   from (
     select t.task_id
     from tasker.tasks t
-    where t.task_id > mark.last_task_id and t.task_id <= seen and t.finished_at < limit_
+    where t.task_id > mark.last_task_id and t.task_id <= seen and t.finished_at < limit_ and t.active_steps = 0
       and not exists (select from tasker.dead_letters d where d.task_id = t.task_id)
     order by t.task_id
     for update skip locked

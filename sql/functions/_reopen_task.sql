@@ -74,6 +74,12 @@ begin
     and (d.step_id = any(_reopen_task.step_ids) or d.step_id is null);
 
   if (task.state <> 'in_progress' or task.stopping is not null) and task.max_duration is not null then
+    delete from tasker.timers i
+    where i.ctid in (
+      select l.ctid
+      from tasker.timers l
+      where l.kind = 'deadline' and l.task_id = _reopen_task.task_id
+      for update skip locked);
     insert into tasker.timers (fire_at, kind, task_id) values (at + task.max_duration, 'deadline', _reopen_task.task_id);
   end if;
   if ready is not null then

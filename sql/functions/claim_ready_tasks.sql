@@ -16,6 +16,11 @@ begin
   if coalesce(claim_ready_tasks.orchestrator_id, '') = '' or claim_ready_tasks.orchestrator_id = 'set aside' then
     raise exception using errcode = 'invalid_parameter_value', message = 'orchestrator_id must name who claims';
   end if;
+  if claim_ready_tasks.max_tasks is null or claim_ready_tasks.max_tasks < 1 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'max_tasks must be at least 1',
+      detail = format('It is %s.', coalesce(claim_ready_tasks.max_tasks::text, 'NULL'));
+  end if;
+  perform tasker._need_read_committed('claim_ready_tasks');
   if claim_ready_tasks.namespace_filter is not null then
     perform tasker._namespace_id(claim_ready_tasks.namespace_filter);
   end if;
@@ -31,6 +36,12 @@ begin
       order by t.task_id
       for no key update skip locked
     ) t;
+    -- Locked now, and looked at again in a new statement: others may have claimed or enqueued them meanwhile.
+    held := array(
+      select h
+      from unnest(held) h
+      where exists (select from tasker.waiting w where w.task_id = h and w.claimed_by is null)
+        and not exists (select from tasker.claims c where c.task_id = h));
     exit when coalesce(cardinality(held), 0) >= claim_ready_tasks.max_tasks
       or coalesce(cardinality(task_ids), 0) < claim_ready_tasks.max_tasks + skipped;
     skipped := 2 * skipped + claim_ready_tasks.max_tasks;
@@ -48,6 +59,7 @@ begin
     select t.task_id, claim_ready_tasks.orchestrator_id, at, at + make_interval(secs => t.claim_timeout_seconds)
     from tasker.tasks t
     where t.task_id = any(held)
+    on conflict on constraint claims_pkey do nothing
     returning claims.task_id, claims.expires_at
   ), marked as (
     update tasker.waiting w
@@ -69,4 +81,4 @@ begin
   order by 5 desc, m.since, t.task_id;
 end $$;
 comment on function tasker.claim_ready_tasks is
-  'For an orchestrator outside: claims up to max_tasks tasks with waiting work, not started ones included, in order of computed priority, and returns them. Until the claim is released or its claim_timeout_seconds (60 unless the request says otherwise) are over, the background orchestrator enqueues nothing of them: call enqueue_ready_steps(task_id). ready_steps: steps that wait (0 = the task has not started). Raises 42704 for an unknown namespace.';
+  'For an orchestrator outside: claims up to max_tasks tasks with waiting work, not started ones included, in order of computed priority, and returns them. Until the claim is released or its claim_timeout_seconds (60 unless the request says otherwise) are over, the background orchestrator enqueues nothing of them: call enqueue_ready_steps(task_id). ready_steps: steps that wait (0 = the task has not started). Raises 42704 for an unknown namespace, 22023 for less than one task, 25000 above isolation level read committed.';

@@ -13,8 +13,10 @@ declare
   fit       record;
   roots     record;
   ready     bigint[];
+  due       boolean;
   enqueued  integer := 0;
 begin
+  perform tasker._need_read_committed('enqueue_ready_steps');
   select t.task_id, t.namespace_id, t.state, t.stopping into task
   from tasker.tasks t
   where t.task_id = enqueue_ready_steps.task_id
@@ -34,8 +36,11 @@ begin
   with gone as (
     delete from tasker.waiting w where w.task_id = enqueue_ready_steps.task_id returning w.step_id
   )
-  select array_agg(g.step_id order by g.step_id) filter (where g.step_id is not null) into ready from gone g;
-  if task.state = 'pending' then
+  select array_agg(g.step_id order by g.step_id) filter (where g.step_id is not null), coalesce(bool_or(g.step_id is null), false)
+  into ready, due
+  from gone g;
+  -- A task that waits for its run_at has no waiting row.
+  if task.state = 'pending' and due then
     select * into roots from tasker._start_tasks(array[enqueue_ready_steps.task_id], at);
     ready := ready || roots.ready;
     if roots.over is not null then
@@ -55,4 +60,4 @@ begin
   return enqueued;
 end $$;
 comment on function tasker.enqueue_ready_steps is
-  'For an orchestrator outside: starts a task that has not started, and enqueues its ready steps as far as the namespace has room; returns how many. The rest waits. Raises 42704 for an unknown task.';
+  'For an orchestrator outside: starts a task that has not started, and enqueues its ready steps as far as the namespace has room; returns how many. The rest waits. A task whose run_at is to come is not started. Raises 42704 for an unknown task, 25000 above isolation level read committed.';

@@ -11,11 +11,12 @@ declare
 begin
   select make_interval(secs => t.claim_timeout_seconds) into timeout
   from tasker.tasks t
-  where t.task_id = extend_task_claim.task_id
+  where t.task_id = extend_task_claim.task_id and t.state in ('pending', 'in_progress')
   for no key update;
   update tasker.claims c
   set expires_at = at + timeout
   where c.task_id = extend_task_claim.task_id and c.claimed_by = extend_task_claim.orchestrator_id and c.expires_at > at
+    and timeout is not null
   returning c.expires_at into expires;
   if expires is null then
     return false;

@@ -18,15 +18,12 @@ begin
     update tasker.namespaces n set fault = null, fault_until = null
     where n.namespace_id = namespace.namespace_id and n.fault is not null;
 
-    -- Every attempt in flight has a timer that names it.
+    -- By the open tasks and not by timers: that of a reported attempt is gone once it has fired.
     with running as materialized (
-      select distinct s.step_id, s.task_id, s.attempts, s.msg_id, s.state, s.reported_at, s.reported_status
-      from tasker.timers i
-      cross join lateral unnest(i.step_ids, i.attempts) a(step_id, attempt)
-      join tasker.steps s on s.step_id = a.step_id and s.attempts = a.attempt
-      join tasker.tasks t on t.task_id = s.task_id
-      where i.kind in ('queued', 'absent', 'lease') and t.namespace_id = namespace.namespace_id
-        and s.state in ('enqueued', 'in_progress')
+      select s.step_id, s.task_id, s.attempts, s.msg_id, s.state, s.reported_at, s.reported_status
+      from tasker.tasks t
+      join tasker.steps s on s.step_id between t.task_id << 16 and (t.task_id << 16) + 65535
+      where t.namespace_id = namespace.namespace_id and t.active_steps > 0 and s.state in ('enqueued', 'in_progress')
     ), unsettled as materialized (
       select q.message -> 'step_id' as step_id from pgmq.q_orchestration_step_results q
     )

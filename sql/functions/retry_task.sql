@@ -22,6 +22,8 @@ begin
   from tasker.steps s
   where s.step_id between retry_task.task_id << 16 and (retry_task.task_id << 16) + 65535 and s.state = 'error';
   perform tasker._reopen_task(retry_task.task_id, step_ids, retry_task.reason, tasker.clock());
+  -- All of its steps may have ended well after it had stopped: then it is over, and complete.
+  perform tasker._finish_if_over(retry_task.task_id, tasker.clock());
   return coalesce(cardinality(step_ids), 0);
 end $$;
 comment on function tasker.retry_task is

@@ -26,8 +26,12 @@ begin
     error_steps := task.error_steps;
     outcome := 'would be retried';
     if not retry_tasks.dry_run then
-      perform tasker.retry_task(task.task_id, retry_tasks.reason);
-      outcome := 'retried';
+      perform from tasker.tasks t where t.task_id = task.task_id and t.state = 'error' for no key update;
+      outcome := 'is not in error any more';
+      if found then
+        perform tasker.retry_task(task.task_id, retry_tasks.reason);
+        outcome := 'retried';
+      end if;
     end if;
     return next;
   end loop;
