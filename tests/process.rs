@@ -1,14 +1,13 @@
 //! The processes: they come back, they obey the settings, they lose nothing. One test at a time, since each disturbs the
 //! whole cluster.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
 mod common;
-use common::{A_MOMENT, Cluster, Database, alone, eventually, output, play, signal, two_steps};
+use common::{A_MOMENT, Cluster, Database, alone, eventually, play, signal, two_steps};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     // Autovacuum takes transaction ids, which one of the tests counts.
