@@ -57,6 +57,7 @@ select count(*) from tasker.claims;
 \set VERBOSITY sqlstate
 select tasker.claim_ready_tasks('');
 select tasker.claim_ready_tasks('one', 1, 'nowhere');
+select tasker.claim_ready_tasks('one', null);
 select tasker.enqueue_ready_steps(99999999999);
 \set VERBOSITY default
 select * from tasker.check();

@@ -37,4 +37,16 @@ select * from pg_temp.queue('test_reconcile');
 call pg_temp.reply(:task, 'b');
 call pg_temp.passes();
 select pg_temp.task(:task) as task, pg_temp.steps(:task) as steps;
+
+-- A lost report that is noticed only after its lease: its timer has fired, yet it is found.
+select tasker.request_task('test_reconcile', 'two') as task \gset
+call pg_temp.passes();
+select tasker.complete_step(step_id, attempt) from tasker.poll_steps('test_reconcile');
+select count(*) from pgmq.purge_queue('orchestration_step_results');
+call pg_temp.later('2 hours');
+call pg_temp.passes();
+select pg_temp.steps(:task) as steps;
+select * from repaired;
+call pg_temp.passes();
+select pg_temp.steps(:task) as steps;
 select * from tasker.check();

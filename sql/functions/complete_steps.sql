@@ -19,13 +19,8 @@ begin
       message = 'advance must be the first thing that its transaction writes',
       hint = 'Call it in a transaction of its own, or leave advance out: the orchestrator settles the results.';
   end if;
-  if complete_steps.advance and current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-    raise exception using
-      errcode = 'invalid_transaction_state',
-      message = 'advance needs isolation level read committed',
-      detail = format('This transaction is %s: it would not see what others have enqueued meanwhile.',
-        current_setting('transaction_isolation')),
-      hint = 'Leave advance out: the orchestrator settles the results.';
+  if complete_steps.advance then
+    perform tasker._need_read_committed('advance');
   end if;
   select string_agg(format('results[%s]: %s', f.n, f.fault), e'\n' order by f.n) into faults
   from (

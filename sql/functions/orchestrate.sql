@@ -21,14 +21,7 @@ declare
   at    constant timestamptz := tasker.clock();
   pass  tasker._pass;
 begin
-  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-    raise exception using
-      errcode = 'invalid_transaction_state',
-      message = 'a pass needs isolation level read committed',
-      detail = format('This transaction is %s: its statements would not see what others commit meanwhile.',
-        current_setting('transaction_isolation')),
-      hint = 'Call tasker.orchestrate() in a transaction of its own.';
-  end if;
+  perform tasker._need_read_committed('a pass');
   if batch < 1 then
     raise exception using errcode = 'invalid_parameter_value', message = 'batch_size must be at least 1',
       detail = format('It is %s.', batch);
