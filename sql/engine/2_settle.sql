@@ -116,20 +116,19 @@ begin
     for no key update skip locked
   ) s;
 
-  -- `matches`: the report is of the attempt that is in flight. The first of several such counts, the others are late.
+  -- `matches`: the report is of the attempt that is in flight; where that has been reported in its row, only the message
+  -- that says so. The first of several such counts, the others are late.
   -- Rows are read again by their key: a join with those that the locking statement returns would be a loop over both
   -- (the planner expects one row), 13 us a step in batches of 100.
   with report as (
     select r.msg_id, r.step_id, l.step_id is null as missing, l.state, l.attempts, l.reported_at, l.reported_status,
       l.results, l.last_error, r.message,
       l.state in ('enqueued', 'in_progress') and coalesce(r.attempt = l.attempts, true)
-        and (l.reported_at is not null or not coalesce(r.message -> 'reported' = 'true', false)) as matches
+        and (l.reported_at is not null) = coalesce(r.message -> 'reported' = 'true', false) as matches
     from unnest(msg_ids, step_ids, attempts, reports) r(msg_id, step_id, attempt, message)
     left join tasker.steps l on l.step_id = r.step_id and l.step_id = any(held)
   ), ranked as (
-    -- The message of a report goes before plain ones of the same attempt: its metadata belongs to it.
-    select r.*, row_number() over (
-      partition by r.step_id, r.matches order by r.message -> 'reported' = 'true' desc nulls last, r.msg_id) as nth
+    select r.*, row_number() over (partition by r.step_id, r.matches order by r.msg_id) as nth
     from report r
   )
   select

@@ -58,6 +58,8 @@ begin
     pass.started := pass.started + cardinality(starting);
     pass.over := pass.over || roots.over;
     chosen := chosen || roots.ready;
+    -- A task with nothing to enqueue, all of it bypassed, has taken a place that another can have at once.
+    pass.more := pass.more or roots.over is not null;
   end if;
   -- A claimed task may bring many roots.
   if cardinality(chosen) > capacity.room or capacity.templates is not null or claimed then
