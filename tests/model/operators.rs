@@ -76,9 +76,12 @@ impl Model {
         }
         let about = |step: Option<usize>| step.is_none_or(|step| steps.contains(&At { task, step }));
         self.dead_letters.retain(|((of, step), _)| *of != task || !about(*step));
-        let minutes = self.template(task).minutes.filter(|_| stopped);
+        let anew = stopped || self.tasks[task].state != TaskState::InProgress;
+        let minutes = self.template(task).minutes.filter(|_| anew);
         let task_row = &mut self.tasks[task];
-        task_row.deadlines.extend(minutes.map(|minutes| now + minutes * 60_000));
+        if let Some(minutes) = minutes {
+            task_row.deadlines = vec![now + minutes * 60_000];
+        }
         (task_row.state, task_row.stopping) = (TaskState::InProgress, false);
         self.park_ready(task);
     }
