@@ -76,12 +76,20 @@ create table tasker.template_steps (
   timeout_seconds  integer,
   skippable        boolean not null,
   parent_count     integer not null,
+  parent_indexes   integer[] not null,
+  parent_heads     text[] not null,
   level            integer not null,
+  message_head     text not null,
+  message_step     text not null,
   constraint template_steps_index_is_unique unique (template_id, step_index),
   constraint template_steps_name_is_unique unique (template_id, name)
 );
 comment on table tasker.template_steps is 'The compiled nodes of each template, in template order from 0.';
 comment on column tasker.template_steps.max_attempts is 'All tries, the first included; the 0 of a definition is 1 here.';
+comment on column tasker.template_steps.parent_indexes is 'The steps that this one depends on, in template order.';
+comment on column tasker.template_steps.parent_heads is 'The step names in their entries of a message''s sequence, as JSON text.';
+comment on column tasker.template_steps.message_head is 'JSON text of a step message that is the same for all tasks: from the namespace on up to the task''s context.';
+comment on column tasker.template_steps.message_step is 'The same, from there on up to the step''s id in the execution context.';
 comment on column tasker.template_steps.level is 'Length of the longest path from a step without parents.';
 
 create table tasker.template_dependencies (
@@ -346,14 +354,16 @@ create type tasker._task_request as (
 
 -- How one attempt ended.
 create type tasker._outcome as (
-  step_id    bigint,
-  attempt    integer,
-  from_state text,
-  success    boolean,
-  results    jsonb,
-  error      jsonb,
-  metadata   jsonb,  -- orchestration_metadata as the worker sent it
-  took_ms    numeric
+  step_id      bigint,
+  attempt      integer,
+  from_state   text,
+  namespace_id bigint,
+  template_id  bigint,
+  success      boolean,
+  results      jsonb,
+  error        jsonb,
+  metadata     jsonb,  -- orchestration_metadata as the worker sent it
+  took_ms      numeric
 );
 
 -- What a pass has done so far, and what its later phases have to do: steps that became ready, tasks that may be over.

@@ -4,18 +4,14 @@
 --
 -- Locks as a pass does: tasks, then children, then steps, each sorted, each skipped where it is locked.
 create or replace function tasker._advance(results jsonb[], at timestamptz)
-returns integer[]
+returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
   pass      tasker._pass := tasker._new_pass();
-  task_ids  bigint[];
-  held_up   bigint[];
-  held      bigint[];
-  outcomes  tasker._outcome[];
-  items     integer[];
+  matched   record;
   ended     record;
   namespace record;
 begin
@@ -23,61 +19,24 @@ begin
   if tasker._identity_is_ours() is not true then
     return '{}';
   end if;
-  select array_agg(t.task_id) into task_ids
-  from (
-    select t.task_id
-    from tasker.tasks t
-    where t.task_id = any(array(select distinct (r ->> 'step_id')::bigint >> 16 from unnest(_advance.results) r))
-    order by t.task_id
-    for no key update skip locked
-  ) t;
-  held_up := tasker._held_up(array(
-    select i
-    from (select (r ->> 'step_id')::bigint from unnest(_advance.results) r) i(i)
-    where case when i >> 16 in (select unnest(task_ids)) then true end));
-  select array_agg(s.step_id) into held
-  from (
-    select s.step_id
-    from tasker.steps s
-    where s.step_id = any(array(
-      select i
-      from (select (r ->> 'step_id')::bigint from unnest(_advance.results) r) i(i)
-      where case when i >> 16 in (select unnest(task_ids)) and i not in (select unnest(held_up)) then true end))
-    order by s.step_id
-    for no key update skip locked
-  ) s;
-
-  with report as (
-    select r.n::integer as item, (r.result ->> 'step_id')::bigint as step_id, (r.result ->> 'attempt')::integer as attempt, r.result
-    from unnest(_advance.results) with ordinality r(result, n)
-  ), ranked as (
-    select r.item, r.result, s.step_id, s.attempts, s.state, row_number() over (partition by s.step_id order by r.item) as nth
-    from report r
-    join tasker.steps s on s.step_id = r.step_id
-    where r.step_id = any(held) and s.attempts = r.attempt and s.state in ('enqueued', 'in_progress') and s.reported_at is null
-  )
-  select
-    array_agg(tasker._outcome_of(r.step_id, r.attempts, r.state, r.result) order by r.step_id),
-    array_agg(r.item)
-  into outcomes, items
-  from ranked r
-  where r.nth = 1;
-  if outcomes is null then
+  select * into matched from tasker._hold_attempts(_advance.results, reported_too => false);
+  if matched.outcomes is null then
     return '{}';
   end if;
 
-  select * into ended from tasker._end_attempts(outcomes, at);
+  select * into ended from tasker._end_attempts(matched.outcomes, at);
   pass.over := pass.over || ended.over;
   for namespace in
-    select t.namespace_id, array_agg(i.step_id order by i.n) filter (where i.ready) as ready
+    select i.namespace_id, array_agg(i.step_id order by i.step_id) filter (where i.ready) as ready
     from (
-      select o.step_id, false as ready, 0::bigint as n from unnest(outcomes) o
+      select o.namespace_id, o.step_id, false as ready from unnest(matched.outcomes) o
       union all
-      select e.step_id, true, e.n from unnest(ended.ready) with ordinality e(step_id, n)
+      select t.namespace_id, r.step_id, true
+      from unnest(ended.ready) r(step_id)
+      join tasker.tasks t on t.task_id = r.step_id >> 16
     ) i
-    join tasker.tasks t on t.task_id = i.step_id >> 16
-    group by t.namespace_id
-    order by t.namespace_id
+    group by i.namespace_id
+    order by i.namespace_id
   loop
     pass := tasker._claim_namespace(pass, namespace.namespace_id,
       tasker._unclaimed(namespace.ready, at), tasker._setting('batch_size')::integer, at);
@@ -85,8 +44,13 @@ begin
   pass := tasker._finish(pass, at);
 
   -- Retries have timers, what found no room or was held waits: the orchestrator must know.
-  if pass.more or pass.next_due_at is not null or exists (select from unnest(outcomes) o where not o.success) then
+  if pass.more or pass.next_due_at is not null or exists (select from unnest(matched.outcomes) o where not o.success) then
     perform tasker._wake();
   end if;
-  return items;
+  if ended.held_up is not null then
+    return array(
+      select i from unnest(matched.settled) i
+      where (_advance.results[i] ->> 'step_id')::bigint not in (select unnest(ended.held_up)));
+  end if;
+  return matched.settled;
 end $$;

@@ -1,18 +1,32 @@
--- Ends attempts, and says which steps became ready and which tasks may be over. The caller holds the tasks and the
--- steps locked and has seen that the attempts are in flight.
---
--- A child whose last parent this was keeps its old remaining_parents here: enqueueing (or parking) it is the one
--- update that it gets.
-create or replace function tasker._end_attempts(outcomes tasker._outcome[], at timestamptz, out ready bigint[], out over bigint[])
+-- Ends attempts, and says which steps became ready, which tasks may be over, and which attempts could not end because
+-- somebody has locked a child of their step. The caller holds the tasks and the steps locked and has seen that the
+-- attempts are in flight.
+create or replace function tasker._end_attempts(
+  outcomes tasker._outcome[], at timestamptz, out ready bigint[], out over bigint[], out held_up bigint[])
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  failed    constant boolean := exists (select from unnest(outcomes) o where not o.success);
+  failed    boolean;
   completed bigint[];
+  templates bigint[];
+  children  record;
   stopping  bigint[];
 begin
+  select array_agg(o.step_id) filter (where o.success), array_agg(o.template_id) filter (where o.success), bool_or(not o.success)
+  into completed, templates, failed
+  from unnest(outcomes) o;
+
+  if completed is not null then
+    select * into children from tasker._hold_children(completed, templates);
+    if children.held_up is not null then
+      held_up := children.held_up;
+      outcomes := array(select o from unnest(outcomes) o where not (o.success and o.step_id in (select unnest(held_up))));
+      completed := array(select i from unnest(completed) i where i not in (select unnest(held_up)));
+    end if;
+  end if;
+
   if failed then
     over := tasker._fail_attempts(outcomes, at);
   end if;
@@ -24,26 +38,22 @@ begin
     from unnest(outcomes) o
     where o.success and s.step_id = o.step_id
     returning s.step_id, s.task_id, o.attempt, o.from_state, o.metadata, o.took_ms
-  ), audited as (
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select c.step_id, c.task_id, at, c.attempt, c.from_state, 'complete', session_user,
-      case when c.metadata is not null or c.took_ms is not null then
-        jsonb_strip_nulls(jsonb_build_object('execution_time_ms', c.took_ms, 'orchestration_metadata', c.metadata)) end
-    from completed c
   )
-  select array_agg(c.step_id) into completed from completed c;
+  insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
+  select c.step_id, c.task_id, at, c.attempt, c.from_state, 'complete', session_user,
+    case when c.metadata is not null or c.took_ms is not null then
+      jsonb_strip_nulls(jsonb_build_object('execution_time_ms', c.took_ms, 'orchestration_metadata', c.metadata)) end
+  from completed c;
 
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
-  select t.namespace_id, t.template_id, -count(*)
+  select o.namespace_id, o.template_id, -count(*)
   from unnest(outcomes) o
-  cross join lateral (select t.namespace_id, t.template_id from tasker.tasks t where t.task_id = o.step_id >> 16 offset 0) t
-  group by t.namespace_id, t.template_id;
+  group by o.namespace_id, o.template_id;
 
-  if completed is not null then
+  if completed <> '{}' then
     perform tasker._publish_step_ends(completed, at);
-    select r.ready, coalesce(_end_attempts.over, '{}') || r.over
-    into _end_attempts.ready, _end_attempts.over
-    from tasker._release_children(completed) r;
+    ready := children.ready;
+    over := over || tasker._release_children(completed, children.ready, children.unready, children.still_missing);
   end if;
 
   -- Last of all: a success beside the failure counts, and what it made ready is cancelled with the rest.

@@ -9,43 +9,40 @@ as $$
 declare
   sent_ids  bigint[];
   states    text[];
+  numbers   integer[];
+  templates bigint[];
   timeouts  integer[];
   messages  jsonb[];
   msg_ids   bigint[];
 begin
-  select array_agg(m.step_id order by m.n), array_agg(m.state order by m.n), array_agg(m.timeout order by m.n),
-    array_agg(m.message order by m.n)
-  into sent_ids, states, timeouts, messages
-  from tasker._step_messages(namespace, _enqueue.step_ids, at) m;
+  select array_agg(m.step_id), array_agg(m.state), array_agg(m.attempt), array_agg(m.template_id),
+    array_agg(m.timeout), array_agg(m.message)
+  into sent_ids, states, numbers, templates, timeouts, messages
+  from (select m.* from tasker._step_messages(_enqueue.step_ids, at) m order by m.n) m;
   if sent_ids is null then
     return 0;
   end if;
+  msg_ids := tasker._send(namespace.name || '_queue', messages);
 
-  select array_agg(s.msg_id order by s.n) into msg_ids
-  from pgmq.send_batch(namespace.name || '_queue', messages) with ordinality s(msg_id, n);
+  update tasker.steps s
+  set state = 'enqueued', attempts = e.attempt, msg_id = e.msg_id, enqueued_at = at, remaining_parents = 0,
+    started_at = null, reported_at = null, reported_status = null, next_retry_at = null, worker_id = null
+  from unnest(sent_ids, msg_ids, numbers) e(step_id, msg_id, attempt)
+  where s.step_id = e.step_id;
 
-  with enqueued as (
-    update tasker.steps s
-    set state = 'enqueued', attempts = s.attempts + 1, msg_id = e.msg_id, enqueued_at = at, remaining_parents = 0,
-      started_at = null, reported_at = null, reported_status = null, next_retry_at = null, worker_id = null
-    from unnest(sent_ids, msg_ids, states, timeouts) e(step_id, msg_id, from_state, timeout)
-    where s.step_id = e.step_id
-    returning s.step_id, s.task_id, s.attempts, e.from_state, e.timeout
-  ), audited as (
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor)
-    select e.step_id, e.task_id, at, e.attempts, e.from_state, 'enqueued', session_user
-    from enqueued e
-  )
+  insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor)
+  select e.step_id, e.step_id >> 16, at, e.attempt, e.from_state, 'enqueued', session_user
+  from unnest(sent_ids, numbers, states) e(step_id, attempt, from_state);
+
   insert into tasker.timers (fire_at, kind, step_ids, attempts)
-  select at + make_interval(secs => e.timeout), 'queued', array_agg(e.step_id), array_agg(e.attempts)
-  from enqueued e
+  select at + make_interval(secs => e.timeout), 'queued', array_agg(e.step_id), array_agg(e.attempt)
+  from unnest(sent_ids, numbers, timeouts) e(step_id, attempt, timeout)
   group by e.timeout;
 
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
-  select namespace.namespace_id, t.template_id, count(*)
-  from unnest(sent_ids) i(step_id)
-  cross join lateral (select t.template_id from tasker.tasks t where t.task_id = i.step_id >> 16 offset 0) t
-  group by t.template_id;
+  select namespace.namespace_id, e.template_id, count(*)
+  from unnest(templates) e(template_id)
+  group by e.template_id;
 
   perform tasker._wake_namespace(namespace.namespace_id);
   return cardinality(sent_ids);

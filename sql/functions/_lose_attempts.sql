@@ -34,12 +34,13 @@ begin
   ) s;
 
   select array_agg(
-      row(s.step_id, s.attempts, s.state, false, null,
+      row(s.step_id, s.attempts, s.state, t.namespace_id, t.template_id, false, null,
         jsonb_build_object('error_type', 'attempt_lost', 'retryable', true,
           'message', format('attempt %s was not reported in time', s.attempts)), null, null)::tasker._outcome
       order by s.step_id)
   into outcomes
   from tasker.steps s
+  join tasker.tasks t on t.task_id = s.task_id
   where s.step_id = any(held)
     and to_jsonb(s.step_id) not in (
       select coalesce(q.message -> 'step_id', 'null') from pgmq.q_orchestration_step_results q);

@@ -10,7 +10,7 @@ as $$
 #variable_conflict error
 declare
   faults  text;
-  settled integer[] := '{}';
+  settled bigint[] := '{}';
 begin
   -- It locks tasks: not after the caller's own writes, and not for as long as they may take.
   if complete_steps.advance and pg_current_xact_id_if_assigned() is not null then

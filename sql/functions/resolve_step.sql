@@ -9,7 +9,7 @@ declare
   held      record;
   step      tasker.steps;
   task      tasker.tasks;
-  released  record;
+  children  record;
   was_ready boolean;
 begin
   select * into held from tasker._lock_step(resolve_step.step_id);
@@ -56,9 +56,17 @@ begin
       + case when was_ready or step.state in ('enqueued', 'in_progress', 'waiting_for_retry') then 0 else 1 end,
     error_steps = t.error_steps - case when step.state = 'error' then 1 else 0 end
   where t.task_id = task.task_id;
-  select * into released from tasker._release_children(array[resolve_step.step_id]);
-  if released.ready is not null then
-    perform tasker._park(released.ready, at);
+  perform from tasker.steps s
+  where s.step_id in (
+    select (task.task_id << 16) + 1 + d.child_index
+    from tasker.template_dependencies d
+    where d.template_id = task.template_id and d.parent_index = (resolve_step.step_id & 65535)::integer - 1)
+  order by s.step_id
+  for no key update;
+  select * into children from tasker._hold_children(array[resolve_step.step_id], array[task.template_id]);
+  perform tasker._release_children(array[resolve_step.step_id], children.ready, children.unready, children.still_missing);
+  if children.ready is not null then
+    perform tasker._park(children.ready, at);
   end if;
   perform tasker._finish_if_over(task.task_id, at);
   perform tasker._wake();
