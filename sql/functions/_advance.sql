@@ -27,9 +27,11 @@ begin
   select * into ended from tasker._end_attempts(matched.outcomes, at);
   pass.over := pass.over || ended.over;
   for namespace in
-    select i.namespace_id, array_agg(i.step_id order by i.step_id) filter (where i.ready) as ready
+    select i.namespace_id, array_agg(i.step_id order by i.step_id) filter (where i.ready) as ready,
+      count(*) filter (where not i.ready) as freed
     from (
       select o.namespace_id, o.step_id, false as ready from unnest(matched.outcomes) o
+      where o.step_id <> all(coalesce(ended.held_up, '{}'))
       union all
       select t.namespace_id, r.step_id, true
       from unnest(ended.ready) r(step_id)
@@ -39,7 +41,7 @@ begin
     order by i.namespace_id
   loop
     pass := tasker._claim_namespace(pass, namespace.namespace_id,
-      tasker._unclaimed(namespace.ready, at), tasker._setting('batch_size')::integer, at);
+      tasker._unclaimed(namespace.ready, at), tasker._setting('batch_size')::integer, at, freed => namespace.freed);
   end loop;
   pass := tasker._finish(pass, at);
 

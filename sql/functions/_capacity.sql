@@ -3,8 +3,12 @@
 -- (limits.max_in_flight). Where anything is limited the caller keeps the lock until it commits, so that the sums below,
 -- read in a statement of its own and hence after that lock, have seen every increment; decrements that are still open
 -- make them err low, never over.
+--
+-- A caller that needs no more than the places that it has `freed` itself, in this transaction, takes no lock: it raises
+-- nothing, so it is in nobody's way, unless the limit has been lowered below what is in flight.
 create or replace function tasker._capacity(
-  namespace tasker.namespaces, at timestamptz, out room bigint, out templates bigint[], out rooms bigint[])
+  namespace tasker.namespaces, at timestamptz, freed bigint, needed bigint,
+  out room bigint, out templates bigint[], out rooms bigint[])
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -24,6 +28,15 @@ begin
   capped := exists (
     select from tasker.task_templates tt
     where tt.namespace_id = namespace.namespace_id and tt.max_in_flight is not null);
+  if namespace.max_in_flight is not null and not capped and needed <= freed then
+    select coalesce(sum(d.delta), 0) into in_flight
+    from tasker.in_flight_deltas d
+    where d.namespace_id = namespace.namespace_id;
+    if in_flight + freed <= namespace.max_in_flight then
+      room := freed;
+      return;
+    end if;
+  end if;
   if (capped or namespace.max_in_flight is not null)
     and not pg_try_advisory_xact_lock(tasker._lock_key('namespace', namespace.namespace_id::text)) then
     return;

@@ -1,7 +1,9 @@
 -- Fills one namespace's room: from the steps that became ready in this pass and from what waits, in order of computed
--- priority. What finds no room waits with the rest. only_task_id narrows the claim to one task (isolation by cause).
+-- priority. What finds no room waits with the rest. only_task_id narrows the claim to one task (isolation by cause);
+-- freed is how many attempts the caller has ended here in its own transaction, if it counts them.
 create or replace function tasker._claim_namespace(
-  pass tasker._pass, namespace_id bigint, ready bigint[], batch integer, at timestamptz, only_task_id bigint default null)
+  pass tasker._pass, namespace_id bigint, ready bigint[], batch integer, at timestamptz, only_task_id bigint default null,
+  freed bigint default 0)
 returns tasker._pass
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -20,7 +22,7 @@ declare
   fit       record;
 begin
   select n.* into namespace from tasker.namespaces n where n.namespace_id = _claim_namespace.namespace_id;
-  select * into capacity from tasker._capacity(namespace, at);
+  select * into capacity from tasker._capacity(namespace, at, freed, greatest(cardinality(ready), 1));
   if capacity.room is null then
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
     capacity.room := 0;

@@ -22,13 +22,9 @@ begin
   if complete_steps.advance then
     perform tasker._need_read_committed('advance');
   end if;
-  select string_agg(format('results[%s]: %s', f.n, f.fault), e'\n' order by f.n) into faults
-  from (
-    select r.n, coalesce(tasker._result_fault(r.result),
-      case when coalesce(r.result ->> 'attempt', '') = '' then 'attempt is missing' end) as fault
-    from unnest(complete_steps.results) with ordinality r(result, n)
-  ) f
-  where f.fault is not null;
+  select string_agg(format('results[%s]: %s', r.n, coalesce(r.fault, 'attempt is missing')), e'\n' order by r.n) into faults
+  from tasker._read_results(complete_steps.results) r
+  where r.fault is not null or r.attempt is null;
   if faults is not null then
     raise exception using errcode = 'invalid_parameter_value', message = 'results are not well-formed; none was taken',
       detail = faults;
@@ -42,6 +38,12 @@ begin
     order by s.step_id
     for no key update;
     settled := tasker._advance(complete_steps.results, tasker.clock());
+    if cardinality(settled) = cardinality(complete_steps.results) then
+      return query
+      select r.n::integer, (r.result ->> 'step_id')::bigint, (r.result ->> 'attempt')::integer, 'settled'
+      from unnest(complete_steps.results) with ordinality r(result, n);
+      return;
+    end if;
   end if;
   return query
   with report as materialized (

@@ -10,6 +10,9 @@ returns table (msg_id bigint, step_id bigint, task_id bigint, attempt integer, m
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
+set join_collapse_limit = 1
+set jit = off
 as $$
 #variable_conflict error
 declare
