@@ -404,7 +404,7 @@ where d.resolved_at is null
 group by d.reason, now.at;
 comment on view tasker.dead_letter_summary is
   'Open dead letters by reason; a reason without any has no row. Reads the index of the open ones: cost grows with these alone, not with those resolved.';
-comment on column tasker.dead_letter_summary.reason is 'retries_exhausted: a step failed as often as it may be tried; not_retryable: a step failed for good; deadline: a task ran longer than its template allows.';
+comment on column tasker.dead_letter_summary.reason is 'retries_exhausted: a step failed as often as it may be tried; not_retryable: a step failed for good; deadline: a task ran longer than its template allows; stuck: a task made no progress for longer than it allows.';
 comment on column tasker.dead_letter_summary.open is 'Dead letters that nobody has resolved.';
 comment on column tasker.dead_letter_summary.oldest_at is 'When the oldest of them came up.';
 comment on column tasker.dead_letter_summary.newest_at is 'When the newest of them came up.';
@@ -436,13 +436,13 @@ comment on view tasker.open_dead_letters is
   'Dead letters that nobody has resolved, one row each, without the errors, which may hold data. Deal with them by retry_step(), resolve_step() or retry_task(), or note with resolve_dead_letter(dead_letter_id, ...) that it is done. Cost grows with the open ones alone.';
 comment on column tasker.open_dead_letters.dead_letter_id is 'The dead letter, for resolve_dead_letter().';
 comment on column tasker.open_dead_letters.task_id is 'The task.';
-comment on column tasker.open_dead_letters.step_id is 'The step that failed; NULL for a task past its deadline.';
+comment on column tasker.open_dead_letters.step_id is 'The step that failed; NULL for what is said of the whole task (deadline, stuck).';
 comment on column tasker.open_dead_letters.namespace is 'Namespace of the template.';
 comment on column tasker.open_dead_letters.name is 'Name of the template.';
 comment on column tasker.open_dead_letters.version is 'Version of the template.';
-comment on column tasker.open_dead_letters.step_name is 'Name of the step; NULL for a task past its deadline.';
-comment on column tasker.open_dead_letters.reason is 'retries_exhausted, not_retryable or deadline, as in dead_letter_summary.';
-comment on column tasker.open_dead_letters.attempts is 'How often the step had been tried by then; NULL for a task past its deadline.';
+comment on column tasker.open_dead_letters.step_name is 'Name of the step; NULL where step_id is.';
+comment on column tasker.open_dead_letters.reason is 'retries_exhausted, not_retryable, deadline or stuck, as in dead_letter_summary.';
+comment on column tasker.open_dead_letters.attempts is 'How often the step had been tried by then; NULL where step_id is.';
 comment on column tasker.open_dead_letters.created_at is 'When it came up.';
 comment on column tasker.open_dead_letters.age is 'How long it has been open.';
 

@@ -11,7 +11,9 @@ declare
   again record;
   ready bigint[];
 begin
-  select t.state, t.stopping, t.template_id, tt.max_duration into task
+  select t.state, t.stopping, t.template_id, tt.max_duration,
+    least(tt.max_waiting_for_dependencies, tt.max_waiting_for_retry, tt.max_steps_in_process) as stuck_after
+  into task
   from tasker.tasks t
   join tasker.task_templates tt on tt.template_id = t.template_id
   where t.task_id = _reopen_task.task_id;
@@ -73,14 +75,17 @@ begin
   where d.task_id = _reopen_task.task_id and d.resolved_at is null
     and (d.step_id = any(_reopen_task.step_ids) or d.step_id is null);
 
-  if (task.state <> 'in_progress' or task.stopping is not null) and task.max_duration is not null then
+  if task.state <> 'in_progress' or task.stopping is not null then
     delete from tasker.timers i
     where i.ctid in (
       select l.ctid
       from tasker.timers l
-      where l.kind = 'deadline' and l.task_id = _reopen_task.task_id
+      where l.kind in ('deadline', 'stuck') and l.task_id = _reopen_task.task_id
       for update skip locked);
-    insert into tasker.timers (fire_at, kind, task_id) values (at + task.max_duration, 'deadline', _reopen_task.task_id);
+    insert into tasker.timers (fire_at, kind, task_id)
+    select at + i.after, i.kind, _reopen_task.task_id
+    from (values ('deadline', task.max_duration), ('stuck', task.stuck_after)) i(kind, after)
+    where i.after is not null;
   end if;
   if ready is not null then
     perform tasker._park(ready, at);

@@ -41,6 +41,7 @@ begin
   update tasker.dead_letters d
   set resolved_at = at, resolution = 'resolved_manually', notes = resolve_step.reason, resolved_by = session_user
   where d.task_id = task.task_id and d.step_id = resolve_step.step_id and d.resolved_at is null;
+  perform tasker._close_stuck(array[task.task_id], at);
   delete from tasker.waiting w where w.task_id = task.task_id and w.step_id = resolve_step.step_id;
   if step.state in ('enqueued', 'in_progress') then
     insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
