@@ -304,6 +304,15 @@ create table tasker.claims (
 );
 comment on table tasker.claims is 'Tasks that an orchestrator outside works on: the background orchestrator enqueues nothing of them. Few, or none.';
 
+create table tasker.held_events (
+  held_event_id bigint generated always as identity constraint held_events_pkey primary key,
+  namespace_id  bigint not null,
+  message       jsonb
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+comment on table tasker.held_events is
+  'Events that the next pass publishes, since somebody held their queue as a whole when they occurred. Few, or none.';
+comment on column tasker.held_events.message is 'The event; NULL: only those who LISTEN are to be told.';
+
 create table tasker.retention_mark (
   only_row     boolean constraint retention_mark_pkey primary key default true
     constraint retention_mark_has_one_row check (only_row),
@@ -363,6 +372,16 @@ create type tasker._outcome as (
   error      jsonb,
   metadata   jsonb,  -- orchestration_metadata as the worker sent it
   took_ms    numeric
+);
+
+-- The end of a task or step, as it is published.
+create type tasker._end as (
+  subject   text,  -- task or step
+  task_id   bigint,
+  step_id   bigint,
+  step_name text,
+  state     text,
+  outcome   text   -- what a template calls it: completed, failed, cancelled
 );
 
 -- What a pass has done so far, and what its later phases have to do: steps that became ready, tasks that may be over.
