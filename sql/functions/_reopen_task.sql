@@ -43,11 +43,9 @@ begin
     from reopened r
   )
   select array_agg(r.step_id) filter (where r.state = 'waiting_for_retry') as step_ids,
-    array_agg(r.attempts) filter (where r.state = 'waiting_for_retry') as attempts,
-    array_agg(r.step_id) filter (where r.state = 'pending' and r.remaining_parents = 0) as ready
+    array_agg(r.attempts) filter (where r.state = 'waiting_for_retry') as attempts
   into again
   from reopened r;
-  ready := again.ready;
 
   if again.step_ids is not null then
     insert into tasker.timers (fire_at, kind, step_ids, attempts) values (at, 'retry', again.step_ids, again.attempts);
@@ -87,6 +85,12 @@ begin
     from (values ('deadline', task.max_duration), ('stuck', task.stuck_after)) i(kind, after)
     where i.after is not null;
   end if;
+  -- Also those that somebody held when the task stopped: they were not cancelled, and nothing stands for them any more.
+  select array_agg(s.step_id) into ready
+  from tasker.steps s
+  where s.step_id between _reopen_task.task_id << 16 and (_reopen_task.task_id << 16) + 65535
+    and s.state = 'pending' and s.remaining_parents = 0
+    and not exists (select from tasker.waiting w where w.task_id = s.task_id and w.step_id = s.step_id);
   if ready is not null then
     perform tasker._park(ready, at);
   end if;
