@@ -8,9 +8,6 @@ return row(
   _outcome_of.from_state,
   lower(_outcome_of.result ->> 'status') in ('success', 'completed'),
   _outcome_of.result -> 'result_data',
-  case jsonb_typeof(_outcome_of.result -> 'error')
-    when 'string' then jsonb_build_object('message', _outcome_of.result -> 'error')
-    when 'object' then _outcome_of.result -> 'error'
-  end,
+  tasker._error_object(_outcome_of.result -> 'error'),
   nullif(_outcome_of.result -> 'orchestration_metadata', 'null'),
   (_outcome_of.result ->> 'execution_time_ms')::numeric)::tasker._outcome;
