@@ -27,7 +27,8 @@ begin
   select array_agg(f.task_id order by f.task_id) into finished from finished f;
   if finished is not null then
     if exists (select from tasker.claims) then
-      delete from tasker.claims c where c.task_id = any(finished);
+      delete from tasker.claims c
+      where c.task_id in (select l.task_id from tasker.claims l where l.task_id = any(finished) for update skip locked);
     end if;
     perform tasker._publish_task_ends(finished, at, by_engine);
     perform tasker._wake_namespace(0);
