@@ -2,14 +2,15 @@
 //! can stand in one file without a line of Rust for each.
 //!
 //! `BEFORE` comes first (the functions written in Rust need the types), then what `#[pg_extern]` declares, then
-//! `AFTER`. A name that ends in `/` stands for every `.sql` file of that folder, in the order of their names.
+//! `AFTER`. A name that ends in `/` stands for every `.sql` file of that folder that was not named before, in the order of
+//! their names.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 const BEFORE: &[&str] = &["schema.sql", "tables.sql"];
-const AFTER: &[&str] = &["engine/", "functions/", "views.sql", "grants.sql"];
+const AFTER: &[&str] = &["engine/", "functions/", "views/ready_tasks.sql", "views/", "grants.sql"];
 
 fn main() -> io::Result<()> {
     let sql = Path::new(&std::env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("sql");
@@ -29,12 +30,17 @@ fn main() -> io::Result<()> {
 
 fn bundle(sql: &Path, order: &[&str], to: &Path) -> io::Result<String> {
     let mut text = fs::File::create(to)?;
+    let mut done = Vec::new();
     for entry in order {
         for file in expand(sql, entry)? {
+            if done.contains(&file) {
+                continue;
+            }
             println!("cargo::rerun-if-changed={}", file.display());
             writeln!(text, "-- {}", file.strip_prefix(sql).map_err(io::Error::other)?.display())?;
             text.write_all(&fs::read(&file)?)?;
             writeln!(text)?;
+            done.push(file);
         }
     }
     Ok(to.display().to_string())

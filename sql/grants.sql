@@ -37,6 +37,7 @@ end $$;
 
 alter type tasker._task_request owner to tasker_owner;
 alter type tasker._outcome owner to tasker_owner;
+alter type tasker._end owner to tasker_owner;
 alter type tasker._pass owner to tasker_owner;
 
 do $$

@@ -16,6 +16,7 @@ create table tasker.namespaces (
     constraint namespaces_name_is_plain check (name ~ '^[a-z][a-z0-9_]{0,28}$'),
   description   text,
   paused        boolean not null default false,
+  resumed_at    timestamptz,
   max_in_flight integer constraint namespaces_max_in_flight_is_positive check (max_in_flight > 0),
   created_at    timestamptz not null,
   fault         text,
@@ -23,6 +24,7 @@ create table tasker.namespaces (
   constraint namespaces_fault_is_whole check ((fault is null) = (fault_until is null))
 );
 comment on table tasker.namespaces is 'Groups of templates that one pool of workers serves. Each owns the queue {name}_queue.';
+comment on column tasker.namespaces.resumed_at is 'When it was last resumed: what waited while it was paused waits since then.';
 comment on column tasker.namespaces.fault is 'Why nothing could be enqueued here; tried again at fault_until.';
 comment on column tasker.namespaces.max_in_flight is 'How many steps may be in the queue or at workers at once; NULL = no limit.';
 
@@ -43,6 +45,10 @@ create table tasker.task_templates (
   default_context   jsonb not null,
   max_in_flight     integer constraint task_templates_max_in_flight_is_positive check (max_in_flight > 0),
   max_duration      interval,
+  max_waiting_for_dependencies interval,
+  max_waiting_for_retry interval,
+  max_steps_in_process interval,
+  fails_when_stuck  boolean not null default false,
   task_events       text[] not null,
   step_events       text[] not null,
   step_count        integer not null constraint task_templates_has_steps check (step_count between 1 and 65535),
@@ -57,6 +63,9 @@ comment on table tasker.task_templates is 'Named, versioned, immutable DAG defin
 comment on column tasker.task_templates.definition is 'The normal form of the definition: every field present, older layouts translated.';
 comment on column tasker.task_templates.task_events is 'Which ends of a task are published: completed, failed, cancelled.';
 comment on column tasker.task_templates.step_events is 'Which ends of a step are published: completed, failed.';
+comment on column tasker.task_templates.max_steps_in_process is
+  'How long a task may make no progress while messages of it lie in the queue and nobody takes them; NULL = for ever. Likewise max_waiting_for_retry (retries are due) and max_waiting_for_dependencies (nothing but ready steps that cannot be enqueued).';
+comment on column tasker.task_templates.fails_when_stuck is 'Whether a task that makes no progress for so long is stopped, too.';
 comment on column tasker.task_templates.version_key is 'Text that sorts as the version does by semantic versioning.';
 
 create table tasker.template_steps (
@@ -141,7 +150,7 @@ create index tasks_by_context_hash on tasker.tasks (context_hash) where context_
 comment on table tasker.tasks is 'Runs of templates.';
 comment on column tasker.tasks.active_steps is 'Steps that are ready, in flight or waiting for a retry. At 0 the task is over.';
 comment on column tasker.tasks.error_steps is 'Steps in state error. A task that is over with any of them ends in error.';
-comment on column tasker.tasks.stopping is 'Why nothing more of this task is tried (fail_fast, deadline); NULL = goes on.';
+comment on column tasker.tasks.stopping is 'Why nothing more of this task is tried (fail_fast, deadline, stuck); NULL = goes on.';
 comment on column tasker.tasks.identity_key is 'Template name, a slash and the idempotency key: unique in the namespace.';
 comment on column tasker.tasks.context_hash is 'SHA-256 over template name and context, under identity strategy strict.';
 
@@ -210,7 +219,7 @@ create table tasker.timers (
   timer_id bigint generated always as identity constraint timers_pkey primary key,
   fire_at  timestamptz not null,
   kind     text not null constraint timers_kind_is_known
-    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'claim', 'finish')),
+    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'stuck', 'claim', 'finish')),
   task_id  bigint,
   step_ids bigint[],
   attempts integer[],
@@ -219,7 +228,7 @@ create table tasker.timers (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 create index timers_due on tasker.timers (fire_at);
 comment on table tasker.timers is 'What must happen later. One row may stand for a whole batch of attempts with one deadline.';
-comment on column tasker.timers.kind is 'start: a task''s run_at; retry: a delay is over; queued: look whether the message is still in the queue; absent: it was seen gone, its time is over; lease: a function worker''s time is over; deadline: a task''s time is over; claim: an outside claim is over, or set aside work is tried again; finish: a task that could not be finished is tried again.';
+comment on column tasker.timers.kind is 'start: a task''s run_at; retry: a delay is over; queued: look whether the message is still in the queue; absent: it was seen gone, its time is over; lease: a function worker''s time is over; deadline: a task''s time is over; stuck: has the task made progress?; claim: an outside claim is over, or set aside work is tried again; finish: a task that could not be finished is tried again.';
 
 create table tasker.leases (
   step_id    bigint not null,
@@ -280,7 +289,7 @@ create table tasker.dead_letters (
   task_id        bigint not null,
   step_id        bigint,
   reason         text not null constraint dead_letters_reason_is_known
-    check (reason in ('retries_exhausted', 'not_retryable', 'deadline')),
+    check (reason in ('retries_exhausted', 'not_retryable', 'deadline', 'stuck')),
   snapshot       jsonb not null,
   created_at     timestamptz not null,
   resolved_at    timestamptz,
@@ -292,7 +301,7 @@ create table tasker.dead_letters (
 );
 create index dead_letters_by_task on tasker.dead_letters (task_id);
 create index dead_letters_open on tasker.dead_letters (reason, created_at) where resolved_at is null;
-comment on table tasker.dead_letters is 'Steps that ended in error and tasks past their deadline: what needs a person.';
+comment on table tasker.dead_letters is 'Steps that ended in error, tasks past their deadline and tasks that make no progress: what needs a person.';
 comment on column tasker.dead_letters.snapshot is 'The step or task as it was then, without its context.';
 
 create table tasker.claims (
@@ -302,6 +311,15 @@ create table tasker.claims (
   expires_at timestamptz not null
 );
 comment on table tasker.claims is 'Tasks that an orchestrator outside works on: the background orchestrator enqueues nothing of them. Few, or none.';
+
+create table tasker.held_events (
+  held_event_id bigint generated always as identity constraint held_events_pkey primary key,
+  namespace_id  bigint not null,
+  message       jsonb
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+comment on table tasker.held_events is
+  'Events that the next pass publishes, since somebody held their queue as a whole when they occurred. Few, or none.';
+comment on column tasker.held_events.message is 'The event; NULL: only those who LISTEN are to be told.';
 
 create table tasker.retention_mark (
   only_row     boolean constraint retention_mark_pkey primary key default true
@@ -364,6 +382,16 @@ create type tasker._outcome as (
   error        jsonb,
   metadata     jsonb,  -- orchestration_metadata as the worker sent it
   took_ms      numeric
+);
+
+-- The end of a task or step, as it is published.
+create type tasker._end as (
+  subject   text,  -- task or step
+  task_id   bigint,
+  step_id   bigint,
+  step_name text,
+  state     text,
+  outcome   text   -- what a template calls it: completed, failed, cancelled
 );
 
 -- What a pass has done so far, and what its later phases have to do: steps that became ready, tasks that may be over.

@@ -60,7 +60,7 @@ insert into bad (definition) values
 
 -- Fields that we do not know, anywhere, with the nearest that we do; fields that we know and do not honour yet.
 insert into bad (definition) values
-  (pg_temp.with('{"descripton": "x", "zzz": 1}')), (pg_temp.with('{"lifecycle": {"max_duration": 5, "staleness_action": "dlq"}, "limits": {"max_inflight": 5}, "events": {"tasks": []}}')),
+  (pg_temp.with('{"descripton": "x", "zzz": 1}')), (pg_temp.with('{"lifecycle": {"max_duration": 5, "staleness_action": "alert", "auto_dlq_on_timeout": false}, "limits": {"max_inflight": 5}, "events": {"tasks": []}}')),
   (pg_temp.with_steps('{"name": "a", "timeout": 5}', '{"name": "b", "retries": 5}', '{"name": "c", "retry": {"max_attempt": 5}}', '{"name": "d", "handler": {"calable": "x"}}')),
   (pg_temp.with('{"schema": {}}')), (pg_temp.with_steps('{"name": "a", "dependent_system": "x"}')),
   (pg_temp.with('{"domain_events": ["x"], "limits": {"max_in_flight": 5}, "events": {"step": ["failed"]}}')),

@@ -91,6 +91,9 @@ select * from tasker.check();
 select * from pg_temp.pass();
 select pg_temp.task(:good) as good_task, pg_temp.steps(:good) as good, pg_temp.task(:bad) as bad_task, pg_temp.steps(:bad) as bad;
 
+-- Nobody needs to be told that a cancelled task's step failed.
+select reason from tasker.dead_letters where task_id in (:good, :bad);
+
 -- An unknown task is an error.
 \set VERBOSITY terse
 select tasker.cancel_task(99999999999);

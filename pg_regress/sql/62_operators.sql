@@ -104,6 +104,12 @@ select count(*), min(outcome) from tasker.cancel_tasks(tag => 'stale');
 select count(*), min(outcome) from tasker.cancel_tasks(tag => 'stale', reason => 'old', dry_run => false);
 select count(*), min(outcome) from tasker.cancel_tasks(tag => 'stale', dry_run => false);
 
+-- The newest max_tasks of those that can be cancelled, whatever else is newer.
+select count(*) from tasker.request_tasks('test_operators', 'chain', '{"{}","{}"}', tags => '{older}');
+select count(*) from (
+  select tasker.cancel_task(t) from tasker.request_tasks('test_operators', 'chain', '{"{}","{}"}', tags => '{older}') t) newer;
+select count(*), min(outcome) from tasker.cancel_tasks(tag => 'older', max_tasks => 2, dry_run => false);
+
 -- purge_namespace cancels all that is not over, and leaves no message.
 select count(*) from tasker.request_tasks('test_operators', 'fast', '{"{}","{}"}');
 call pg_temp.passes();

@@ -54,6 +54,45 @@ call pg_temp.later('60 seconds');
 select started, enqueued from pg_temp.pass();
 select count(*) from tasker.claims;
 
+-- A task with many waiting steps in front hides nobody behind it.
+call pg_temp.quiet();
+call pg_temp.register('{"namespace_name": "test_claims", "name": "wide", "steps": [{"name": "a"}, {"name": "b"}, {"name": "c"}, {"name": "d"}, {"name": "e"}]}');
+select tasker.set_namespace_limit('test_claims', 1);
+select tasker.request_task('test_claims', 'wide', reason => 'wide') as wide \gset
+call pg_temp.passes();
+call pg_temp.later('1 second');
+select count(tasker.request_task('test_claims', 'wide', reason => 'behind')) from generate_series(1, 3);
+select reason, ready_steps from tasker.claim_ready_tasks('one', 3, 'test_claims') c join tasker.tasks t using (task_id);
+call pg_temp.quiet();
+select tasker.set_namespace_limit('test_claims', null);
+
+-- Work that was set aside, and whose task has been claimed meanwhile, goes to the claimant when its time is over.
+select tasker.request_task('test_claims', 'wide', claim_timeout_seconds => 600) as wide \gset
+select tasker.set_namespace_limit('test_claims', 1);
+select tasker.enqueue_ready_steps(:wide);
+update tasker.waiting set claimed_by = 'set aside', claim_expires_at = tasker.clock() + interval '1 minute', fault = 'trouble'
+where step_id = pg_temp.step(:wide, 'e');
+insert into tasker.timers (fire_at, kind, task_id) values (tasker.clock() + interval '1 minute', 'claim', :wide);
+select ready_steps from tasker.claim_ready_tasks('one', 1, 'test_claims');
+select tasker.set_namespace_limit('test_claims', null);
+call pg_temp.later('1 minute');
+select enqueued from pg_temp.pass();
+select claimed_by, claim_expires_at > tasker.clock() as holds, fault, count(*) from tasker.waiting where task_id = :wide group by 1, 2, 3;
+select * from tasker.check();
+-- A claim ends with its task.
+select count(*) from tasker.claims;
+select tasker.cancel_task(:wide);
+select count(*) from tasker.claims;
+select tasker.request_task('test_claims', 'chain') as task \gset
+select count(*) from tasker.claim_ready_tasks('one', 1, 'test_claims');
+select tasker.enqueue_ready_steps(:task);
+call pg_temp.reply(:task, 'a', 'failure', '{"error": {"message": "no", "retryable": false}}');
+call pg_temp.passes();
+select pg_temp.task(:task) as task, (select count(*) from tasker.claims) as claims;
+insert into tasker.claims values (:task, 'one', tasker.clock(), tasker.clock());
+select subject, expected, found from tasker.check();
+delete from tasker.claims;
+
 \set VERBOSITY sqlstate
 select tasker.claim_ready_tasks('');
 select tasker.claim_ready_tasks('one', 1, 'nowhere');

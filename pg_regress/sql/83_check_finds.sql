@@ -106,9 +106,11 @@ select * from pg_temp.found_after(format('insert into tasker.waiting select name
 select * from pg_temp.found_after(format('insert into tasker.waiting select namespace_id, template_id, 99999999999, null, created_at, priority from tasker.tasks where task_id = %s', :task));
 select * from pg_temp.found_after(format('update tasker.waiting set priority = 4 where task_id = %s', :pending));
 select * from pg_temp.found_after(format('update tasker.waiting set claimed_by = ''nobody'', claim_expires_at = now() where task_id = %s', :pending));
+select * from pg_temp.found_after(format('insert into tasker.claims values (%s, ''nobody'', now(), now())', :over));
 
 -- Templates.
 select * from pg_temp.found_after(format('update tasker.template_steps set parent_count = 1 where name = ''after'' and template_id = (select template_id from tasker.tasks where task_id = %s)', :task));
+select * from pg_temp.found_after(format('update tasker.tasks set template_id = 99999999 where task_id = %s', :pending));
 
 -- None of it was left behind.
 select * from tasker.check();

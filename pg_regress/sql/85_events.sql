@@ -49,6 +49,16 @@ select tasker.cancel_task(:cancelled);
 select tasker.resolve_step(pg_temp.step(:bad, 'a'));
 select event, outcome, step_name, reason from events;
 
+-- A person's call does not notify: the next pass does.
+set tasker.notify = on;
+select tasker.request_task('test_events', 'loud') as notified \gset
+select tasker.cancel_task(:notified);
+select count(*) from tasker.held_events where message is null;
+call pg_temp.passes();
+select count(*) from tasker.held_events;
+select count(*) from events where event = 'task_cancelled';
+reset tasker.notify;
+
 -- A dropped event queue stops nothing.
 drop view events;
 select pgmq.drop_queue('test_events_events');

@@ -13,5 +13,6 @@ begin
   pass := tasker._fire(pass, at);
   pass := tasker._claim(pass, batch, at);
   pass := tasker._finish(pass, at);
+  pass := tasker._publish_held(pass, at);
   return tasker._when_to_come_back(pass, at);
 end $$;

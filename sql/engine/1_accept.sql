@@ -1,7 +1,7 @@
 -- Phase 1: task requests from the queue become tasks.
 --
 -- A message is judged by predicates, so that a bad one costs a row in rejected_messages and not the pass. One whose
--- idempotency key is being used by an open transaction is looked at again 50 ms later.
+-- idempotency key is being used by an open transaction, or whose namespace somebody is dropping, is looked at again 50 ms later.
 create or replace function tasker._accept(pass tasker._pass, batch integer, at timestamptz, only_msg_id bigint default null)
 returns tasker._pass
 language plpgsql
@@ -16,6 +16,7 @@ declare
   keys     bigint[];
   requests tasker._task_request[];
   busy_ids bigint[];
+  dropped  bigint[];
 begin
   with taken as materialized (
     select q.msg_id, q.message
@@ -52,21 +53,24 @@ begin
     pass.rejected := pass.rejected + tasker._reject('orchestration_task_requests', bad_ids, reasons, at);
   end if;
 
+  if good_ids is not null then
+    dropped := coalesce(tasker._being_dropped(requests), '{}');
+  end if;
+
   -- `try`, never wait: somebody's open transaction may hold the key. Sorted, as everywhere.
   with lock as materialized (
     select k.key, pg_try_advisory_xact_lock(k.key) as got
     from (select distinct k.key from unnest(keys) k(key) where k.key is not null order by k.key) k
   )
-  select array_agg(g.msg_id) filter (where not l.got),
-    array_agg(g.msg_id order by g.n) filter (where l.got is not false),
-    array_agg(g.request order by g.n) filter (where l.got is not false)
+  select array_agg(g.msg_id) filter (where g.busy), array_agg(g.msg_id order by g.n) filter (where not g.busy),
+    array_agg(g.request order by g.n) filter (where not g.busy)
   into busy_ids, good_ids, requests
   from (
-    select k.msg_id, k.key, k.n, r.request
+    select k.msg_id, k.n, r.request, l.got is false or r.template_id = any(dropped) as busy
     from unnest(good_ids, keys) with ordinality k(msg_id, key, n)
-    join (select r as request, row_number() over () as n from unnest(requests) r) r on r.n = k.n
-  ) g
-  left join lock l on l.key = g.key;
+    join (select r as request, r.template_id, row_number() over () as n from unnest(requests) r) r on r.n = k.n
+    left join lock l on l.key = k.key
+  ) g;
 
   if busy_ids is not null then
     pass := tasker._defer(pass, 'orchestration_task_requests', busy_ids, at);

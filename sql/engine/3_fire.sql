@@ -36,10 +36,15 @@ begin
   if 'deadline' = any(kinds) then
     pass := tasker._fire_deadlines(pass, array(select d.task_id from unnest(due) d where d.kind = 'deadline'), at);
   end if;
+  if 'stuck' = any(kinds) then
+    pass := tasker._fire_stuck(pass, array(select distinct d.task_id from unnest(due) d where d.kind = 'stuck'), at);
+  end if;
   if 'claim' = any(kinds) then
     pass := tasker._fire_claims(pass, array(select d.task_id from unnest(due) d where d.kind = 'claim'), at);
   end if;
-  pass.over := pass.over || array(select d.task_id from unnest(due) d where d.kind = 'finish');
+  if 'finish' = any(kinds) then
+    pass := tasker._fire_finishes(pass, array(select d.task_id from unnest(due) d where d.kind = 'finish'), at);
+  end if;
   if 'retry' = any(kinds) then
     pass := tasker._fire_retries(pass, due, at);
   end if;

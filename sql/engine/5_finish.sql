@@ -1,5 +1,5 @@
 -- Phase 5: tasks with nothing ready, in flight or waiting are over.
-create or replace function tasker._finish(pass tasker._pass, at timestamptz)
+create or replace function tasker._finish(pass tasker._pass, at timestamptz, by_engine boolean default true)
 returns tasker._pass
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -26,7 +26,11 @@ begin
   )
   select array_agg(f.task_id order by f.task_id) into finished from finished f;
   if finished is not null then
-    perform tasker._publish_task_ends(finished, at);
+    if exists (select from tasker.claims) then
+      delete from tasker.claims c
+      where c.task_id in (select l.task_id from tasker.claims l where l.task_id = any(finished) for update skip locked);
+    end if;
+    perform tasker._publish_task_ends(finished, at, by_engine);
     perform tasker._wake_namespace(0);
     pass.finished := pass.finished + cardinality(finished);
   end if;

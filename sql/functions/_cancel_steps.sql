@@ -52,23 +52,18 @@ begin
     select c.step_id, c.task_id, at, c.attempts, c.from_state, 'cancelled', session_user,
       jsonb_build_object('reason', _cancel_steps.reason)
     from cancelled c
-  ), landed as (
-    insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
-    select t.namespace_id, t.template_id, -count(*)
-    from cancelled c
-    join tasker.tasks t on t.task_id = c.task_id
-    where c.from_state in ('enqueued', 'in_progress')
-    group by t.namespace_id, t.template_id
   ), unparked as (
     delete from tasker.waiting w
     where w.ctid in (
       select l.ctid from tasker.waiting l where l.task_id = any(_cancel_steps.task_ids) for update skip locked)
   )
   select array_agg(c.step_id) filter (where c.from_state = 'enqueued') as step_ids,
-    array_agg(c.msg_id) filter (where c.from_state = 'enqueued') as msg_ids
+    array_agg(c.msg_id) filter (where c.from_state = 'enqueued') as msg_ids,
+    array_agg(c.step_id) filter (where c.from_state in ('enqueued', 'in_progress')) as landed_ids
   into gone
   from cancelled c;
 
+  perform tasker._landed(gone.landed_ids);
   perform tasker._withdraw_messages(gone.step_ids, gone.msg_ids);
 
   -- A step that waits for its retry and was locked by somebody is looked at again.

@@ -1,4 +1,4 @@
--- The part of check() about templates: numbers of steps and parents.
+-- The part of check() about templates: numbers of steps and parents, and tasks whose template or namespace is gone.
 create or replace function tasker._check_templates()
 returns table (subject text, id bigint, expected text, found text)
 language sql stable
@@ -15,5 +15,12 @@ as $$
   from tasker.template_steps ts
   left join tasker.template_dependencies d on d.template_id = ts.template_id and d.child_index = ts.step_index
   group by ts.template_step_id
-  having count(d.parent_index) <> ts.parent_count;
+  having count(d.parent_index) <> ts.parent_count
+
+  union all
+  select 'template of task', t.task_id, format('template %s of namespace %s', t.template_id, t.namespace_id),
+    case when tt.template_id is null then 'none' else format('template %s of namespace %s', tt.template_id, tt.namespace_id) end
+  from tasker.tasks t
+  left join tasker.task_templates tt on tt.template_id = t.template_id
+  where tt.namespace_id is distinct from t.namespace_id;
 $$;

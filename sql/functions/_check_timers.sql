@@ -18,6 +18,14 @@ as $$
     and not exists (select from tasker.waiting w where w.task_id = s.task_id and w.step_id = s.step_id)
 
   union all
+  select 'task that may get stuck', t.task_id, 'a stuck timer', 'none'
+  from tasker.tasks t
+  join tasker.task_templates tt on tt.template_id = t.template_id
+  where t.state = 'in_progress' and t.stopping is null
+    and coalesce(tt.max_waiting_for_dependencies, tt.max_waiting_for_retry, tt.max_steps_in_process) is not null
+    and not exists (select from tasker.timers i where i.kind = 'stuck' and i.task_id = t.task_id)
+
+  union all
   select format('step %s', s.state), s.step_id, format('a timer for attempt %s', s.attempts), 'none'
   from tasker.steps s
   where s.state in ('enqueued', 'in_progress')

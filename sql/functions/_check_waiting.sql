@@ -54,4 +54,11 @@ begin
   where w.claimed_by is not null
     and not exists (select from tasker.timers i where i.kind = 'claim' and i.task_id = w.task_id)
   order by w.task_id, w.step_id;
+
+  return query
+  select 'claim of task', c.task_id, 'a task that is not over'::text, coalesce(t.state, 'no such task')
+  from tasker.claims c
+  left join tasker.tasks t on t.task_id = c.task_id
+  where t.finished_at is not null or t.task_id is null
+  order by c.task_id;
 end $$;

@@ -56,6 +56,11 @@ begin
     over := over || tasker._release_children(completed, children.ready, children.unready, children.still_missing);
   end if;
 
+  -- An index without an entry, nearly always.
+  if exists (select from tasker.dead_letters d where d.reason = 'stuck' and d.resolved_at is null) then
+    perform tasker._close_stuck(array(select distinct o.step_id >> 16 from unnest(outcomes) o), at);
+  end if;
+
   -- Last of all: a success beside the failure counts, and what it made ready is cancelled with the rest.
   if failed then
     select array_agg(distinct s.task_id) into stopping

@@ -1,5 +1,6 @@
 -- The failed ones among the outcomes: each gets a retry with a delay, or ends in error. Returns the tasks that may be
--- over. Retried is what the template and the worker both call retryable, while attempts are left and the task goes on.
+-- over. Retried is what the template and the worker both call retryable, while attempts are left and the task goes on. Of a cancelled task
+-- nobody needs to be told that it failed, too.
 create or replace function tasker._fail_attempts(outcomes tasker._outcome[], at timestamptz)
 returns bigint[]
 language plpgsql
@@ -12,7 +13,7 @@ declare
 begin
   with verdict as materialized (
     select o.step_id, o.attempt, o.from_state, o.error, o.metadata, s.attempts < s.max_attempts as has_more,
-      ts.name, ts.retryable and o.error ->> 'retryable' is distinct from 'false' and s.attempts < s.max_attempts
+      t.state = 'cancelled' as unwanted, ts.name, ts.retryable and o.error ->> 'retryable' is distinct from 'false' and s.attempts < s.max_attempts
         and t.state = 'in_progress' and t.stopping is null as again,
       ts.backoff, ts.backoff_base_ms, ts.max_backoff_ms
     from unnest(outcomes) o
@@ -38,13 +39,13 @@ begin
       finished_at = case when not d.again then at end
     from delayed d
     where s.step_id = d.step_id
-    returning s.step_id, s.task_id, d.attempt, d.from_state, s.state, s.last_error, d.due, d.again, d.has_more, d.name
+    returning s.step_id, s.task_id, d.attempt, d.from_state, s.state, s.last_error, d.due, d.again, d.has_more, d.unwanted, d.name
   ), buried as (
     insert into tasker.dead_letters (task_id, step_id, reason, snapshot, created_at)
     select f.task_id, f.step_id, case when f.has_more then 'not_retryable' else 'retries_exhausted' end,
       jsonb_build_object('step_name', f.name, 'attempts', f.attempt, 'last_error', f.last_error), at
     from failed f
-    where not f.again
+    where not f.again and not f.unwanted
   ), audited as (
     insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
     select f.step_id, f.task_id, at, f.attempt, f.from_state, f.state, session_user,

@@ -1,4 +1,4 @@
--- Ids of the tasks that match everything that is not NULL, newest first. Error: 22023 for an unknown state or a
+-- Ids of the tasks that match everything that is not NULL, newest first; with unfinished only those that are not over. Error: 22023 for an unknown state or a
 -- negative max_rows.
 --
 -- Planned anew for each call, so that only the conditions that were given remain.
@@ -9,7 +9,8 @@ create or replace function tasker._find_tasks(
   name           text,
   state          text,
   since          timestamptz,
-  max_rows       integer
+  max_rows       integer,
+  unfinished     boolean default false
 )
 returns setof bigint
 language plpgsql stable
@@ -43,6 +44,7 @@ begin
     and (_find_tasks.namespace is null or n.name = _find_tasks.namespace)
     and (_find_tasks.name is null or tt.name = _find_tasks.name)
     and (_find_tasks.state is null or t.state = _find_tasks.state)
+    and (not _find_tasks.unfinished or t.state in ('pending', 'in_progress'))
     and (_find_tasks.since is null or t.created_at >= _find_tasks.since)
   order by t.task_id desc
   limit _find_tasks.max_rows;

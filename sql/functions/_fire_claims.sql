@@ -20,9 +20,12 @@ begin
   with expired as (
     delete from tasker.claims c where c.task_id = any(held) and c.expires_at <= at
   )
+  -- What was set aside goes to whoever has claimed its task meanwhile.
   update tasker.waiting w
-  set claimed_by = null, claim_expires_at = null, fault = null
-  where w.ctid in (
+  set claimed_by = c.claimed_by, claim_expires_at = c.expires_at, fault = null
+  from unnest(held) h(task_id)
+  left join tasker.claims c on c.task_id = h.task_id and c.expires_at > at
+  where w.task_id = h.task_id and w.ctid in (
     select l.ctid
     from tasker.waiting l
     where l.task_id = any(held) and l.claim_expires_at <= at

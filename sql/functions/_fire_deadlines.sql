@@ -24,6 +24,7 @@ begin
       jsonb_build_object('started_at', t.started_at, 'active_steps', t.active_steps, 'error_steps', t.error_steps), at
     from tasker.tasks t
     where t.task_id = any(held) and t.stopping is null;
+    perform tasker._close_stuck(held, at);
     pass.over := pass.over || tasker._stop_tasks(held, 'deadline: the task has run longer than its template allows', at);
   end if;
 

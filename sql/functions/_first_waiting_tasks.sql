@@ -1,5 +1,6 @@
 -- The tasks whose waiting work comes first in order of computed priority, of one namespace or of all that are not
--- paused. Reads the first `wanted` rows of each (namespace, template, priority), as _claim_waiting does.
+-- paused. Reads the first `wanted` tasks of each (namespace, template, priority), from each to the next by the index: what
+-- waits behind them, and how many steps of one task wait, costs nothing.
 create or replace function tasker._first_waiting_tasks(namespace text, wanted integer, at timestamptz)
 returns bigint[]
 language plpgsql stable
@@ -29,12 +30,26 @@ begin
       from class c
       join tasker.namespaces n on n.namespace_id = c.namespace_id
       cross join lateral (
-        select w.task_id, w.since
-        from tasker.waiting w
-        where w.namespace_id = c.namespace_id and w.template_id = c.template_id and w.priority = c.priority
-          and w.claimed_by is null
-        order by w.since, w.task_id, w.step_id
-        limit wanted) h
+        with recursive head as (
+          (select w.since, w.task_id, 1 as nth
+           from tasker.waiting w
+           where w.namespace_id = c.namespace_id and w.template_id = c.template_id and w.priority = c.priority
+             and w.claimed_by is null
+           order by w.since, w.task_id
+           limit 1)
+          union all
+          select n.since, n.task_id, h.nth + 1
+          from head h
+          cross join lateral (
+            select w.since, w.task_id
+            from tasker.waiting w
+            where w.namespace_id = c.namespace_id and w.template_id = c.template_id and w.priority = c.priority
+              and w.claimed_by is null and (w.since, w.task_id) > (h.since, h.task_id)
+            order by w.since, w.task_id
+            limit 1) n
+          where h.nth < wanted
+        )
+        select h.task_id, h.since from head h) h
       where not n.paused and (_first_waiting_tasks.namespace is null or n.name = _first_waiting_tasks.namespace)
     )
     select c.task_id

@@ -1,6 +1,9 @@
--- Sends events to a namespace's event queue and, with tasker.notify, tells those who LISTEN on {namespace}_events. A queue that
--- somebody dropped takes no events: nobody is there to read them; nor one that an open purge or drop holds: the work must not stop for it.
-create or replace function tasker._publish(namespace text, messages jsonb[])
+-- Sends events to a namespace's event queue and, with tasker.notify, tells those who LISTEN on {namespace}_events. A queue
+-- that somebody dropped takes no events: nobody is there to read them. While an open purge or drop holds it, they are set
+-- aside for a later pass (_publish_held): the work must not stop for it, and what comes behind them keeps its place.
+--
+-- Only the engine notifies (by_engine): transactions that notify commit one after the other, and this may be anybody's.
+create or replace function tasker._publish(namespace_id bigint, namespace text, messages jsonb[], by_engine boolean)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -9,16 +12,23 @@ as $$
 declare
   queue_name constant text := _publish.namespace || '_events';
 begin
-  if tasker._queue_is_held(_publish.namespace, '_events') then
-    raise warning using
-      errcode = 'lock_not_available',
-      message = format('%s events of namespace "%s" were not published: somebody holds queue "%s" as a whole',
-        cardinality(_publish.messages), _publish.namespace, queue_name);
-  elsif to_regclass(format('pgmq.%I', 'q_' || queue_name)) is not null then
+  if tasker._queue_is_held(_publish.namespace, '_events')
+    or exists (select from tasker.held_events h where h.namespace_id = _publish.namespace_id and h.message is not null) then
+    insert into tasker.held_events (namespace_id, message)
+    select _publish.namespace_id, m.message
+    from unnest(_publish.messages) with ordinality m(message, n)
+    order by m.n;
+    return;
+  end if;
+  if to_regclass(format('pgmq.%I', 'q_' || queue_name)) is not null then
     perform pgmq.send_batch(queue_name, _publish.messages);
   end if;
   if tasker._setting('notify') = 'on' then
-    -- The same text again in one transaction is one notification.
-    perform pg_notify(queue_name, '');
+    if by_engine then
+      -- The same text again in one transaction is one notification.
+      perform pg_notify(queue_name, '');
+    else
+      insert into tasker.held_events (namespace_id) values (_publish.namespace_id);
+    end if;
   end if;
 end $$;

@@ -13,10 +13,7 @@ begin atomic
     coalesce(r.reported = 'true', false),
     r.status = 'success' or lower(r.status) in ('success', 'completed'),
     r.results,
-    case jsonb_typeof(r.error)
-      when 'object' then r.error
-      when 'string' then jsonb_build_object('message', r.error)
-    end,
+    tasker._error_object(r.error),
     nullif(r.metadata, 'null'),
     case when r.fault is null and r.took <> 'null' then (r.took)::numeric end
   from (

@@ -1,4 +1,5 @@
--- Moves messages that cannot be used from an orchestration queue to rejected_messages. The caller holds them locked.
+-- Moves messages that cannot be used from an orchestration queue to rejected_messages. One that somebody else
+-- holds is left: the caller of the isolated pass may have lost its lock with what failed.
 create or replace function tasker._reject(queue_name text, msg_ids bigint[], reasons text[], at timestamptz)
 returns integer
 language plpgsql
@@ -11,8 +12,9 @@ begin
   execute format(
     $sql$
       with gone as (
-        delete from pgmq.%I q using unnest($2, $3) r(msg_id, reason)
+        delete from pgmq.%1$I q using unnest($2, $3) r(msg_id, reason)
         where q.msg_id = r.msg_id
+          and q.msg_id in (select l.msg_id from pgmq.%1$I l where l.msg_id = any($2) for update skip locked)
         returning q.msg_id, q.message, q.enqueued_at, r.reason
       )
       insert into tasker.rejected_messages (queue_name, msg_id, message, reason, enqueued_at, rejected_at)

@@ -11,7 +11,9 @@ declare
   again record;
   ready bigint[];
 begin
-  select t.state, t.stopping, t.template_id, tt.max_duration into task
+  select t.state, t.stopping, t.template_id, tt.max_duration,
+    least(tt.max_waiting_for_dependencies, tt.max_waiting_for_retry, tt.max_steps_in_process) as stuck_after
+  into task
   from tasker.tasks t
   join tasker.task_templates tt on tt.template_id = t.template_id
   where t.task_id = _reopen_task.task_id;
@@ -41,11 +43,9 @@ begin
     from reopened r
   )
   select array_agg(r.step_id) filter (where r.state = 'waiting_for_retry') as step_ids,
-    array_agg(r.attempts) filter (where r.state = 'waiting_for_retry') as attempts,
-    array_agg(r.step_id) filter (where r.state = 'pending' and r.remaining_parents = 0) as ready
+    array_agg(r.attempts) filter (where r.state = 'waiting_for_retry') as attempts
   into again
   from reopened r;
-  ready := again.ready;
 
   if again.step_ids is not null then
     insert into tasker.timers (fire_at, kind, step_ids, attempts) values (at, 'retry', again.step_ids, again.attempts);
@@ -73,15 +73,24 @@ begin
   where d.task_id = _reopen_task.task_id and d.resolved_at is null
     and (d.step_id = any(_reopen_task.step_ids) or d.step_id is null);
 
-  if (task.state <> 'in_progress' or task.stopping is not null) and task.max_duration is not null then
+  if task.state <> 'in_progress' or task.stopping is not null then
     delete from tasker.timers i
     where i.ctid in (
       select l.ctid
       from tasker.timers l
-      where l.kind = 'deadline' and l.task_id = _reopen_task.task_id
+      where l.kind in ('deadline', 'stuck') and l.task_id = _reopen_task.task_id
       for update skip locked);
-    insert into tasker.timers (fire_at, kind, task_id) values (at + task.max_duration, 'deadline', _reopen_task.task_id);
+    insert into tasker.timers (fire_at, kind, task_id)
+    select at + i.after, i.kind, _reopen_task.task_id
+    from (values ('deadline', task.max_duration), ('stuck', task.stuck_after)) i(kind, after)
+    where i.after is not null;
   end if;
+  -- Also those that somebody held when the task stopped: they were not cancelled, and nothing stands for them any more.
+  select array_agg(s.step_id) into ready
+  from tasker.steps s
+  where s.step_id between _reopen_task.task_id << 16 and (_reopen_task.task_id << 16) + 65535
+    and s.state = 'pending' and s.remaining_parents = 0
+    and not exists (select from tasker.waiting w where w.task_id = s.task_id and w.step_id = s.step_id);
   if ready is not null then
     perform tasker._park(ready, at);
   end if;

@@ -48,10 +48,13 @@ begin
     from started s
   ), timed as (
     insert into tasker.timers (fire_at, kind, task_id)
-    select at + tt.max_duration, 'deadline', s.task_id
+    select at + i.after, i.kind, s.task_id
     from started s
     join tasker.task_templates tt on tt.template_id = s.template_id
-    where tt.max_duration is not null
+    cross join lateral (values
+      ('deadline', tt.max_duration),
+      ('stuck', least(tt.max_waiting_for_dependencies, tt.max_waiting_for_retry, tt.max_steps_in_process))) i(kind, after)
+    where i.after is not null
   )
   select (select array_agg(c.step_id) from created c where c.state = 'pending' and c.remaining_parents = 0),
     (select array_agg(s.task_id) from started s where s.active_steps = 0)

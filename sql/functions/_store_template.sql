@@ -9,6 +9,7 @@ declare
   def      constant jsonb := compiled -> 'definition';
   names    constant jsonb[] := array(
     select s.step -> 'name' from jsonb_array_elements(def -> 'steps') with ordinality s(step, n) order by s.n);
+  stuck    constant jsonb := case when def #>> '{lifecycle,staleness_action}' = 'none' then '{}' else def -> 'lifecycle' end;
   ns_id    bigint;
   existing record;
   id       bigint;
@@ -40,12 +41,17 @@ begin
     perform tasker._ensure_queue((def ->> 'namespace_name') || '_events', 'select, update, delete on {queue} to tasker_worker, tasker_requester');
   end if;
   insert into tasker.task_templates (namespace_id, name, version, version_key, definition, checksum, identity_strategy,
-    on_failure, input_schema, default_context, max_in_flight, max_duration, task_events,
-    step_events, step_count, created_at, created_by)
+    on_failure, input_schema, default_context, max_in_flight, max_duration,
+    max_waiting_for_dependencies, max_waiting_for_retry, max_steps_in_process, fails_when_stuck,
+    task_events, step_events, step_count, created_at, created_by)
   values (ns_id, def ->> 'name', def ->> 'version', compiled ->> 'version_key', def, compiled ->> 'checksum',
     def ->> 'identity_strategy', def ->> 'on_failure', nullif(def -> 'input_schema', 'null'), def -> 'default_context',
     (def #>> '{limits,max_in_flight}')::integer,
     make_interval(mins => (def #>> '{lifecycle,max_duration_minutes}')::integer),
+    make_interval(mins => (stuck ->> 'max_waiting_for_dependencies_minutes')::integer),
+    make_interval(mins => (stuck ->> 'max_waiting_for_retry_minutes')::integer),
+    make_interval(mins => (stuck ->> 'max_steps_in_process_minutes')::integer),
+    coalesce(stuck ->> 'staleness_action' = 'error', false) or coalesce((stuck ->> 'auto_fail_on_timeout')::boolean, false),
     tasker._text_array(def #> '{events,task}'), tasker._text_array(def #> '{events,step}'),
     jsonb_array_length(def -> 'steps'), tasker.clock(), session_user)
   returning template_id into id;

@@ -20,9 +20,8 @@ begin
   for task in
     select t.task_id, t.state
     from tasker._find_tasks(cancel_tasks.correlation_id, cancel_tasks.tag, cancel_tasks.namespace, cancel_tasks.name,
-      cancel_tasks.state, cancel_tasks.since, cancel_tasks.max_tasks) f(task_id)
+      cancel_tasks.state, cancel_tasks.since, cancel_tasks.max_tasks, true) f(task_id)
     join tasker.tasks t on t.task_id = f.task_id
-    where t.state in ('pending', 'in_progress')
     order by t.task_id
   loop
     task_id := task.task_id;

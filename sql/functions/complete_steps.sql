@@ -72,11 +72,7 @@ begin
     set reported_at = tasker.clock(), reported_status = j.status,
       results = case when j.status = 'success' then j.result -> 'result_data' else s.results end,
       last_error = case when j.status = 'failure' then
-        case jsonb_typeof(j.result -> 'error')
-          when 'object' then j.result -> 'error'
-          when 'string' then jsonb_build_object('message', j.result -> 'error')
-          else '{"message": "the worker gave no reason"}'
-        end
+        coalesce(tasker._error_object(j.result -> 'error'), '{"message": "the worker gave no reason"}')
         else s.last_error end
     from judged j
     where s.step_id = j.step_id and j.outcome = 'queued'

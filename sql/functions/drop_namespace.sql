@@ -9,7 +9,13 @@ declare
   open     bigint;
   task_ids bigint[];
 begin
+  perform tasker._need_read_committed('drop_namespace');
+  -- After this nobody makes a task here any more, and what was made before is seen by the statements below.
+  perform pg_advisory_xact_lock(tasker._lock_key('requests', id::text));
   perform from tasker.namespaces n where n.namespace_id = id for update;
+  if not found then
+    perform tasker._namespace_id(drop_namespace.name);
+  end if;
   select count(*) into open from tasker.tasks t where t.namespace_id = id and t.finished_at is null;
   if open > 0 and not drop_namespace.force then
     raise exception using
@@ -20,6 +26,7 @@ begin
 
   select array_agg(t.task_id) into task_ids
   from (select t.task_id from tasker.tasks t where t.namespace_id = id order by t.task_id for update) t;
+  delete from tasker.held_events h where h.namespace_id = id;
   delete from tasker.in_flight_deltas d where d.namespace_id = id;
   delete from tasker.dead_letters d where d.task_id = any(task_ids);
   perform tasker._delete_tasks(task_ids);
@@ -30,4 +37,4 @@ begin
   where q.queue_name in (drop_namespace.name || '_queue', drop_namespace.name || '_events');
 end $$;
 comment on function tasker.drop_namespace is
-  'Deletes a namespace with its queue, templates, finished tasks and their history; with force also unfinished tasks. Raises 42704 for an unknown namespace, 55006 when tasks are unfinished and force is not given.';
+  'Deletes a namespace with its queue, templates, finished tasks and their history; with force also unfinished tasks. Waits for open requests in it. Raises 42704 for an unknown namespace, 25000 above isolation level read committed, 55006 when tasks are unfinished and force is not given.';

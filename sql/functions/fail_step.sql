@@ -11,11 +11,8 @@ as $$
 -- (no #variable_conflict line: a parameter is called error, as the pragma's word is)
 begin
   perform tasker._report_attempt(fail_step.step_id, fail_step.attempt, 'failure', null,
-    case jsonb_typeof(fail_step.error)
-      when 'object' then fail_step.error
-      when 'string' then jsonb_build_object('message', fail_step.error)
-      else jsonb_build_object('message', 'the worker gave no reason', 'context', fail_step.error)
-    end || case when coalesce(fail_step.retryable, true) then '{}' else '{"retryable": false}' end::jsonb,
+    coalesce(tasker._error_object(fail_step.error),
+      jsonb_build_object('message', 'the worker gave no reason', 'context', fail_step.error)) || case when coalesce(fail_step.retryable, true) then '{}' else '{"retryable": false}' end::jsonb,
     fail_step.orchestration_metadata, null);
 end $$;
 comment on function tasker.fail_step is

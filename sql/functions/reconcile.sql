@@ -8,6 +8,7 @@ declare
   at        constant timestamptz := tasker.clock();
   namespace record;
   lost      record;
+  step_ids  bigint[] := '{}';
 begin
   perform tasker._ensure_queues();
   for namespace in select n.namespace_id, n.name from tasker.namespaces n order by n.namespace_id loop
@@ -39,10 +40,16 @@ begin
       perform pgmq.send_batch('orchestration_step_results', lost.reports);
       return query select 'reports sent again', namespace.name, cardinality(lost.reports)::bigint;
     end if;
-    if lost.step_ids is not null then
-      return query select 'steps enqueued again', namespace.name, tasker._enqueue_again(lost.step_ids, at);
-    end if;
+    step_ids := step_ids || lost.step_ids;
   end loop;
+  -- All of them at once: tasks are locked in one order of ids, whatever their namespaces.
+  return query
+  select 'steps enqueued again', n.name, count(*)
+  from unnest(tasker._enqueue_again(step_ids, at)) i(step_id)
+  join tasker.tasks t on t.task_id = i.step_id >> 16
+  join tasker.namespaces n on n.namespace_id = t.namespace_id
+  group by n.namespace_id, n.name
+  order by n.namespace_id;
   perform tasker._wake();
 end $$;
 comment on function tasker.reconcile is

@@ -5,7 +5,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  at       constant timestamptz := tasker.clock();
   released integer;
 begin
   if cardinality(release_steps.step_ids) is distinct from cardinality(release_steps.attempts) then
@@ -13,37 +12,8 @@ begin
       message = format('there are %s step_ids and %s attempts', cardinality(release_steps.step_ids), cardinality(release_steps.attempts));
   end if;
 
-  -- An attempt number is never used twice, so the try that was not one is made up for in max_attempts.
-  with held as materialized (
-    select s.step_id
-    from tasker.steps s
-    where s.step_id = any(release_steps.step_ids) and s.state = 'in_progress'
-    order by s.step_id
-    for no key update
-  ), released as (
-    update tasker.steps s
-    set state = 'waiting_for_retry', next_retry_at = at, max_attempts = s.max_attempts + 1
-    from unnest(release_steps.step_ids, release_steps.attempts) i(step_id, attempt)
-    join held h on h.step_id = i.step_id
-    where s.step_id = i.step_id and s.attempts = i.attempt and s.state = 'in_progress' and s.reported_at is null
-    returning s.step_id, s.task_id, s.attempts
-  ), audited as (
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select r.step_id, r.task_id, at, r.attempts, 'in_progress', 'waiting_for_retry', session_user, '{"reason": "released"}'
-    from released r
-  ), landed as (
-    insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
-    select t.namespace_id, t.template_id, -count(*)
-    from released r
-    join tasker.tasks t on t.task_id = r.task_id
-    group by t.namespace_id, t.template_id
-  ), timed as (
-    insert into tasker.timers (fire_at, kind, step_ids, attempts)
-    select at, 'retry', array_agg(r.step_id), array_agg(r.attempts)
-    from released r
-    having count(*) > 0
-  )
-  select count(*) into released from released r;
+  released := coalesce(cardinality(
+    tasker._hand_back(release_steps.step_ids, release_steps.attempts, 'in_progress', 'released', tasker.clock())), 0);
   if released > 0 then
     perform tasker._wake();
   end if;

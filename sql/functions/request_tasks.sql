@@ -30,6 +30,7 @@ begin
   end if;
   perform tasker._check_request_arguments(request_tasks.contexts, request_tasks.priority, request_tasks.idempotency_keys,
     request_tasks.run_at, request_tasks.tags, request_tasks.bypass_steps, request_tasks.claim_timeout_seconds);
+  perform tasker._keep_namespace(request_tasks.namespace);
   id := tasker._find_template(request_tasks.namespace, request_tasks.name, request_tasks.version);
   if id is null then
     perform tasker._raise_no_template(request_tasks.namespace, request_tasks.name, request_tasks.version);

@@ -41,14 +41,14 @@ begin
   update tasker.dead_letters d
   set resolved_at = at, resolution = 'resolved_manually', notes = resolve_step.reason, resolved_by = session_user
   where d.task_id = task.task_id and d.step_id = resolve_step.step_id and d.resolved_at is null;
+  perform tasker._close_stuck(array[task.task_id], at);
   delete from tasker.waiting w where w.task_id = task.task_id and w.step_id = resolve_step.step_id;
   if step.state in ('enqueued', 'in_progress') then
-    insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
-    values (task.namespace_id, task.template_id, -1);
+    perform tasker._landed(array[resolve_step.step_id]);
     perform tasker._withdraw_messages(array[resolve_step.step_id], array[step.msg_id]);
   end if;
 
-  perform tasker._publish_step_ends(array[resolve_step.step_id], at);
+  perform tasker._publish_step_ends(array[resolve_step.step_id], at, by_engine => false);
 
   -- _release_children counts a step that was active; one that was not is made up for.
   update tasker.tasks t

@@ -7,7 +7,7 @@ as $$
 declare
   id constant bigint := tasker._namespace_id(resume_namespace.name);
 begin
-  update tasker.namespaces n set paused = false, fault = null, fault_until = null where n.namespace_id = id;
+  update tasker.namespaces n set paused = false, resumed_at = case when n.paused then tasker.clock() else n.resumed_at end, fault = null, fault_until = null where n.namespace_id = id;
   perform tasker._wake();
 end $$;
 comment on function tasker.resume_namespace is

@@ -166,7 +166,9 @@ impl Model {
         } else {
             step.state = StepState::Error;
             let reason = if has_more { "not_retryable" } else { "retries_exhausted" };
-            self.dead_letters.push(((at.task, Some(at.step)), reason));
+            if self.tasks[at.task].state != TaskState::Cancelled {
+                self.dead_letters.push(((at.task, Some(at.step)), reason));
+            }
         }
         again
     }

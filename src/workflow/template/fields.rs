@@ -17,8 +17,6 @@ pub enum Rule {
     Ignored,
     /// Known and not honoured yet: accepted only when it holds nothing (null, "", [] or {}).
     Empty,
-    /// Known and not honoured yet: accepted only when null.
-    NotYet,
     /// Steps, dependencies, environments: read by code of their own.
     Elsewhere,
 }
@@ -68,12 +66,12 @@ const TEMPLATE: &[Field] = &[
 
 const LIFECYCLE: &[Field] = &[
     Field::new("max_duration_minutes", Rule::Value(rules::duration_minutes)),
-    Field::new("max_steps_in_process_minutes", Rule::NotYet),
-    Field::new("max_waiting_for_dependencies_minutes", Rule::NotYet),
-    Field::new("max_waiting_for_retry_minutes", Rule::NotYet),
-    Field::new("staleness_action", Rule::NotYet),
-    Field::new("auto_fail_on_timeout", Rule::NotYet),
-    Field::new("auto_dlq_on_timeout", Rule::NotYet),
+    Field::new("max_steps_in_process_minutes", Rule::Value(rules::duration_minutes)),
+    Field::new("max_waiting_for_dependencies_minutes", Rule::Value(rules::duration_minutes)),
+    Field::new("max_waiting_for_retry_minutes", Rule::Value(rules::duration_minutes)),
+    Field::new("staleness_action", Rule::Value(rules::staleness_action)),
+    Field::new("auto_fail_on_timeout", Rule::Value(rules::boolean)),
+    Field::new("auto_dlq_on_timeout", Rule::Value(rules::boolean)),
 ];
 
 const LIMITS: &[Field] = &[Field::new("max_in_flight", Rule::Value(rules::max_in_flight))];

@@ -120,6 +120,7 @@ fn finish(template: Part, faults: &mut Faults) -> Option<Compilation> {
     let definition = template.into_normal_form();
     let canonical = normal::canonical(&definition);
     within_limits(&definition, &canonical, faults);
+    validate::staleness(&definition, faults);
     Some(Compilation {
         faults: Vec::new(),
         definition: Some(definition),

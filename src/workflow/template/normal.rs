@@ -70,7 +70,8 @@ impl Part {
         self.steps.values().map(name).collect()
     }
 
-    /// Every key present.
+    /// Every key present, but for what `lifecycle` says of staleness: that is there only where it was given, since the
+    /// checksums of definitions that say nothing of it must not change.
     pub fn into_normal_form(self) -> Value {
         let names = self.names();
         let steps = self.steps.into_values().map(|step| step.into_normal_form(&names)).collect();

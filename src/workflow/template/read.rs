@@ -160,8 +160,7 @@ fn field(field: &Field, value: &Value, at: &Place, section: &str, part: &mut Obj
     match &field.rule {
         Rule::Ignored | Rule::Elsewhere => {}
         Rule::Empty if rules::is_empty(value) => {}
-        Rule::NotYet if value.is_null() => {}
-        Rule::Empty | Rule::NotYet => faults.add(at, rules::NOT_SUPPORTED_YET),
+        Rule::Empty => faults.add(at, rules::NOT_SUPPORTED_YET),
         Rule::Section(known, shorthand) => self::section(field.key, known, *shorthand, value, at, part, faults),
         Rule::Value(_) if value.is_null() => put(part, section, field.key, Value::Null, at, faults),
         Rule::Value(check) => {

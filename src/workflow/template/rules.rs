@@ -25,6 +25,7 @@ pub const MAX_IN_FLIGHT: u64 = 1_000_000;
 
 const IDENTITY_STRATEGIES: &[&str] = &["always_unique", "caller_provided", "strict"];
 const ON_FAILURE: &[&str] = &["continue", "fail_fast"];
+const STALENESS_ACTIONS: &[&str] = &["dlq", "error", "none"];
 const BACKOFFS: &[&str] = &["none", "linear", "exponential", "fibonacci"];
 const TASK_EVENTS: &[&str] = &["completed", "failed", "cancelled"];
 const STEP_EVENTS: &[&str] = &["completed", "failed"];
@@ -235,6 +236,10 @@ pub fn identity_strategy(value: &Value, at: &Place, faults: &mut Faults) -> Opti
 
 pub fn on_failure(value: &Value, at: &Place, faults: &mut Faults) -> Option<Value> {
     one_of(ON_FAILURE, value, at, faults)
+}
+
+pub fn staleness_action(value: &Value, at: &Place, faults: &mut Faults) -> Option<Value> {
+    one_of(STALENESS_ACTIONS, value, at, faults)
 }
 
 pub fn backoff(value: &Value, at: &Place, faults: &mut Faults) -> Option<Value> {

@@ -11,6 +11,23 @@ use std::collections::{BTreeSet, HashSet};
 /// Steps of a cycle that a message names before it leaves out the middle.
 const CYCLE_STEPS_SHOWN: usize = 20;
 
+/// What is stuck leaves a dead letter, or is not looked for: a definition that asks for anything else is refused.
+pub fn staleness(definition: &Value, faults: &mut Faults) {
+    let lifecycle = &definition["lifecycle"];
+    let at = Place::Root;
+    let at = at.field("lifecycle");
+    if lifecycle["auto_dlq_on_timeout"] == false && lifecycle["staleness_action"] != "none" {
+        let hint = "staleness_action \"none\" looks for nothing";
+        faults
+            .add(&at.field("auto_dlq_on_timeout"), format!("must be true: what is stuck leaves a dead letter; {hint}"));
+    }
+    for field in ["auto_dlq_on_timeout", "auto_fail_on_timeout"] {
+        if lifecycle[field] == true && lifecycle["staleness_action"] == "none" {
+            faults.add(&at.field(field), "must not be true where staleness_action is \"none\"");
+        }
+    }
+}
+
 /// Indexes the steps by name; a name that is given twice is a fault.
 pub fn step_names<'v>(list: &'v [Value], at: &Place, faults: &mut Faults) -> Names<'v> {
     let mut names = Names::with_capacity(list.len());

@@ -8,7 +8,7 @@ fn all_faults_are_reported_at_once() {
 name: 7 days
 version: "1.0"
 identity_strategy: strikt
-lifecycle: {staleness_action: dlq, max_duration_minutes: 0}
+lifecycle: {staleness_action: alert, max_duration_minutes: 0}
 limits: {max_in_flight: 0}
 events: {task: [ended], step: [begun]}
 batch_config: {size: 3}
@@ -131,4 +131,19 @@ fn ten_thousand_unknown_parents_do_not_take_long() {
     let started = Instant::now();
     assert!(faults(&with_steps(&steps.join(", "))).len() > 1_000);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
+fn what_cannot_be_done_about_a_stuck_task_is_refused() {
+    let paths = |lifecycle: &str| {
+        let compilation = compile(&format!("{}lifecycle: {{{lifecycle}}}\n", with_steps("{name: a}")), None);
+        compilation.faults.into_iter().map(|fault| fault.path).collect::<Vec<_>>()
+    };
+    assert_eq!(paths("auto_dlq_on_timeout: false"), ["lifecycle.auto_dlq_on_timeout"]);
+    assert_eq!(paths("staleness_action: error, auto_dlq_on_timeout: false"), ["lifecycle.auto_dlq_on_timeout"]);
+    assert_eq!(paths("staleness_action: none, auto_fail_on_timeout: true"), ["lifecycle.auto_fail_on_timeout"]);
+    assert_eq!(paths("staleness_action: none, auto_dlq_on_timeout: true"), ["lifecycle.auto_dlq_on_timeout"]);
+    assert_eq!(paths("max_steps_in_process_minutes: 0"), ["lifecycle.max_steps_in_process_minutes"]);
+    assert!(paths("staleness_action: none, auto_dlq_on_timeout: false, auto_fail_on_timeout: false").is_empty());
+    assert!(paths("staleness_action: error, auto_dlq_on_timeout: true, auto_fail_on_timeout: true").is_empty());
 }
