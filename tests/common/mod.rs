@@ -49,6 +49,23 @@ pub fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// The blocks of one language that stand below a heading of a document, up to the next heading of the same level.
+pub fn documented(document: &str, heading: &str, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(project(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+    let section = text.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with("## "));
+    let (start, mut blocks, mut within) = (format!("```{language}"), Vec::new(), false);
+    for line in section {
+        match line.trim() {
+            fence if fence == start => (within, blocks) = (true, [blocks, vec![String::new()]].concat()),
+            "```" => within = false,
+            _ if within => blocks.last_mut().into_iter().for_each(|block| *block += &format!("{line}\n")),
+            _ => {}
+        }
+    }
+    assert!(!blocks.is_empty(), "{document} has no {start} block below {heading:?}");
+    blocks
+}
+
 /// A program of the server under test, say psql.
 pub fn server_program(name: &str) -> PathBuf {
     Path::new(&environment("PG_BINDIR")).join(name)
