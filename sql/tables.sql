@@ -303,6 +303,11 @@ create table tasker.retention_mark (
 );
 comment on table tasker.retention_mark is 'How far the removal of finished tasks has come in its walk over tasks, and until when it rests.';
 
+create table tasker.notices (
+  namespace text not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+comment on table tasker.notices is 'Namespaces with new events, for which the next pass notifies those who LISTEN (tasker.notify).';
+
 create table tasker.identity (
   only_row          boolean constraint identity_pkey primary key default true constraint identity_has_one_row check (only_row),
   system_identifier bigint not null,

@@ -1,5 +1,6 @@
--- Sends events to a namespace's event queue and, with tasker.notify, tells those who LISTEN on {namespace}_events. A queue that
--- somebody dropped takes no events: nobody is there to read them; nor one that an open purge or drop holds: the work must not stop for it.
+-- Sends events to a namespace's event queue and, with tasker.notify, leaves a notice for the next pass: whoever publishes here,
+-- a person or a worker, must not notify, for transactions that do commit one after the other. A queue that somebody dropped takes no
+-- events: nobody is there to read them; nor one that an open purge or drop holds: the work must not stop for it.
 create or replace function tasker._publish(namespace text, messages jsonb[])
 returns void
 language plpgsql
@@ -18,7 +19,7 @@ begin
     perform pgmq.send_batch(queue_name, _publish.messages);
   end if;
   if tasker._setting('notify') = 'on' then
-    -- The same text again in one transaction is one notification.
-    perform pg_notify(queue_name, '');
+    insert into tasker.notices (namespace) values (_publish.namespace);
+    perform tasker._wake();
   end if;
 end $$;

@@ -41,6 +41,9 @@ begin
       raise log using errcode = sqlstate, message = format('a pass failed and is repeated in isolation: %s', sqlerrm);
       pass := tasker._run_phases_apart(batch, at);
     end;
+    if tasker._setting('notify') = 'on' then
+      perform tasker._notify();
+    end if;
   else
     pass := tasker._new_pass();
     if tasker._identity_is_ours() is false then

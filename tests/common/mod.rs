@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::error::DbError;
+use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use serde_json::{Value, json};
 
@@ -213,6 +214,23 @@ impl Database {
     /// Runs statements; in one transaction, unless they say otherwise.
     pub fn run(&mut self, sql: &str) {
         self.rows(sql);
+    }
+
+    /// What has been notified so far: the channels, and the processes that did. NOTIFY keeps the order of commits, so what was
+    /// committed before this call is among it.
+    pub fn notified(&mut self, by: &mut Database) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        self.run("listen the_end");
+        by.run("notify the_end");
+        eventually("the last notification had come", || {
+            self.run("select");
+            let mut notifications = self.client.notifications();
+            let new = notifications.iter().map(|one| Ok((one.channel().to_string(), one.process_id().to_string())));
+            found.extend(new.collect::<Vec<_>>().expect("notifications can be read"));
+            found.iter().any(|(channel, _)| channel == "the_end")
+        });
+        self.run("unlisten the_end");
+        found.into_iter().filter(|(channel, _)| channel != "the_end").collect()
     }
 
     /// The rows of the last statements that return any, columns joined by `|`.
