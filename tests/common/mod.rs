@@ -18,6 +18,7 @@ use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use serde_json::{Value, json};
 
 pub mod play;
+pub mod random;
 
 /// How long a condition may take to come true. Generous: it only costs time when a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
