@@ -42,9 +42,10 @@ fn template(random: &mut Random, number: u64) -> Value {
 }
 
 /// `attempt` runs statements and tells what became of them, for those that may well come too late: no error shows in the log.
-/// The ledger is what a worker writes in the transaction that completes a step.
+/// The ledger is what a worker writes in the transaction that completes a step; kept are results that it sends too late.
 const PREPARE: &str = "
 create table ledger (step_id bigint primary key, attempt integer not null);
+create table kept (result jsonb not null, since timestamptz not null default clock_timestamp());
 create function attempt(statements text) returns text
 language plpgsql
 as $$
@@ -96,7 +97,7 @@ fn result(message: &Value, random: &mut Random) -> Option<Value> {
         0 => return None,
         1..5 => json!({"status": "failure", "error": {"message": "not yet"}}),
         5 => json!({"status": "failure", "error": {"message": "never", "retryable": false}}),
-        _ => json!({"status": "success", "result_data": {"of": step_id}}),
+        _ => json!({"status": "success", "result_data": {"attempt": attempt}}),
     };
     let mut result = result;
     (result["step_id"], result["attempt"]) = (step_id.clone(), attempt.clone());
@@ -108,15 +109,29 @@ fn array(results: &[Value]) -> String {
     format!("array[{}]::jsonb[]", quoted.join(","))
 }
 
-/// Plain pgmq; one result in ten is sent twice.
+/// Plain pgmq; one result in ten is sent twice, one is kept until the next attempt is out.
 fn pop_and_send(database: &mut Database, random: &mut Random) {
     let queue = format!("{}_queue", namespace(random));
     for message in messages(database, &format!("select message from pgmq.pop('{queue}', {})", 1 + random.below(5))) {
-        let times = if random.once_in(10) { 2 } else { 1 };
-        for result in result(&message, random).iter().cycle().take(times) {
-            database.run(&format!("select pgmq.send('orchestration_step_results', '{result}')"));
-        }
+        let Some(result) = result(&message, random) else { continue };
+        let send = format!("select pgmq.send('orchestration_step_results', '{result}');");
+        database.run(&match random.below(10) {
+            0 => send.repeat(2),
+            1 => format!("insert into kept values ('{result}')"),
+            _ => send,
+        });
     }
+    database.run(
+        "with late as (
+           delete from kept k
+           using tasker.steps s
+           where s.step_id = (k.result ->> 'step_id')::bigint
+             and (s.attempts > (k.result ->> 'attempt')::integer and s.state in ('enqueued', 'in_progress')
+               or clock_timestamp() > k.since + interval '10 s')
+           returning k.result
+         )
+         select pgmq.send('orchestration_step_results', l.result) from late l",
+    );
 }
 
 /// Plain pgmq with a lease of its own. What it forgets stays in the queue.
@@ -289,6 +304,13 @@ fn verify(cluster: &Cluster, database: &mut Database) {
         (
             "in the ledger and not complete",
             "select l.step_id, s.state from ledger l left join tasker.steps s using (step_id) where s.state is distinct from 'complete'",
+        ),
+        (
+            "completed by a result of another attempt",
+            "select s.step_id, s.attempts, s.results, l.attempt
+             from tasker.steps s
+             left join ledger l using (step_id)
+             where s.state = 'complete' and s.attempts <> coalesce(l.attempt, (s.results ->> 'attempt')::integer)",
         ),
         (
             "an orchestrator that did nothing, or failed",
