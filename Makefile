@@ -4,7 +4,7 @@ export PG PG_CONFIG PROFILE KEEP FRESH BENCH BENCH_QUICK BENCH_ROUNDS BENCH_WORK
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install demo psql bench test test-unit test-regress test-isolation test-integration \
+.PHONY: help setup setup-tests build install demo psql bench test test-unit test-regress test-isolation test-integration \
 	lint fmt reference stop clean
 
 help: ## show this
@@ -14,6 +14,10 @@ help: ## show this
 
 setup: ## install what is missing: server, headers, clang, cargo-pgrx, pgmq (root or sudo)
 	@scripts/setup
+
+# What only the integration tests want on top of it.
+setup-tests: setup
+	@scripts/setup tests
 
 build: setup ## build the extension
 	@scripts/install build
@@ -30,7 +34,7 @@ psql: install ## psql on a private cluster that has the extension
 bench: install ## measure beside raw pgmq (about 45 minutes; BENCH="chain10 latency" picks, BENCH_QUICK=1 is short)
 	@scripts/bench
 
-test: setup ## all tests: lint, unit, regress, isolation, integration
+test: setup-tests ## all tests: lint, unit, regress, isolation, integration
 	@scripts/test
 
 test-unit: setup ## Rust unit tests, without a server
@@ -42,7 +46,7 @@ test-regress: setup ## SQL tests (pg_regress)
 test-isolation: setup ## concurrency tests (pg_isolation_regress)
 	@scripts/test isolation
 
-test-integration: setup ## Rust tests against clusters of their own
+test-integration: setup-tests ## Rust tests against clusters of their own
 	@scripts/test integration
 
 lint: setup ## formatting, clippy, shell syntax

@@ -1,33 +1,14 @@
 //! What the README shows works as it stands there.
 
-use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
 mod common;
-use common::{Cluster, project, server_program};
-
-/// The ```sql blocks below a heading, up to the next one of the same level, as one script.
-fn sql_below(heading: &str, text: &str) -> String {
-    let section = text.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with("## "));
-    let mut script = String::new();
-    let mut within = false;
-    for line in section {
-        match line.trim() {
-            "```sql" => within = true,
-            "```" => within = false,
-            _ if within => script = script + line + "\n",
-            _ => {}
-        }
-    }
-    script
-}
+use common::{Cluster, documented, server_program};
 
 #[test]
 fn the_sixty_second_example_ends_complete() {
-    let readme = fs::read_to_string(project("README.md")).expect("README.md can be read");
-    let script = sql_below("## In sixty seconds", &readme);
-    assert!(!script.is_empty(), "README.md has no ```sql block below \"## In sixty seconds\"");
+    let script = documented("README.md", "## In sixty seconds", "sql").concat();
 
     let cluster = Cluster::start("readme", &[]);
     cluster.create_empty("reader");

@@ -88,6 +88,23 @@ call pg_temp.reply(:task, 'b');
 call pg_temp.passes();
 select pg_temp.task(:task) as task, pg_temp.steps(:task) as steps;
 
+-- A task that ran into its deadline while the last reports were on their way: all is done, and yet it is in error. Nothing is
+-- left to try, so retry_task completes it.
+call pg_temp.register('{"namespace_name": "test_operators", "name": "timed", "lifecycle": {"max_duration_minutes": 5}, "steps": [{"name": "a"}, {"name": "b"}]}');
+select tasker.request_task('test_operators', 'timed') as timed \gset
+call pg_temp.passes();
+call pg_temp.take('test_operators');
+select tasker.complete_step(pg_temp.step(:timed, 'a'), 1), tasker.complete_step(pg_temp.step(:timed, 'b'), 1);
+call pg_temp.later('5 minutes');
+select settled, finished from tasker.orchestrate(1);
+call pg_temp.passes();
+select pg_temp.task(:timed) as task, pg_temp.steps(:timed) as steps;
+select tasker.retry_task(:timed);
+select pg_temp.task(:timed) as task, pg_temp.steps(:timed) as steps;
+select from_state, to_state from tasker.task_transitions where task_id = :timed order by task_transition_id;
+select count(*) from tasker.open_dead_letters where task_id = :timed;
+select * from tasker.check();
+
 -- What is not in error is not retried, what is over not resolved.
 \set VERBOSITY sqlstate
 select tasker.retry_step(pg_temp.step(:task, 'a'));

@@ -26,6 +26,19 @@ rollback;
 begin isolation level repeatable read;
 select tasker.run_until_idle();
 rollback;
+-- So do those who claim and enqueue from outside, and workers that advance.
+begin isolation level repeatable read;
+select * from tasker.claim_ready_tasks('outside', 1, 'test_isolation_level');
+rollback;
+begin isolation level repeatable read;
+select tasker.enqueue_ready_steps(:task);
+rollback;
+begin isolation level repeatable read;
+select * from tasker.complete_steps('{}', advance => true);
+rollback;
+begin isolation level serializable;
+select * from tasker.exchange_steps('test_isolation_level');
+rollback;
 select pg_temp.task(:task) as task;
 
 -- Requests and workers may be on any level.

@@ -43,6 +43,9 @@ call pg_temp.passes();
 select * from events;
 select count(*) from pgmq.pop('test_events_events', 100);
 
+-- Event queues stand beside the others, without what concerns steps.
+select queue_name, is_there, depth, in_flight, max_in_flight, paused from tasker.queue_status where namespace in ('test_events', 'test_silence');
+
 -- Cancelled and resolved by hand.
 select tasker.request_task('test_events', 'loud', reason => 'cancelled') as cancelled \gset
 select tasker.cancel_task(:cancelled);

@@ -1,5 +1,5 @@
 -- Phase 5: tasks with nothing ready, in flight or waiting are over.
-create or replace function tasker._finish(pass tasker._pass, at timestamptz, by_engine boolean default true)
+create or replace function tasker._finish(pass tasker._pass, at timestamptz)
 returns tasker._pass
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -30,7 +30,7 @@ begin
       delete from tasker.claims c
       where c.task_id in (select l.task_id from tasker.claims l where l.task_id = any(finished) for update skip locked);
     end if;
-    perform tasker._publish_task_ends(finished, at, by_engine);
+    perform tasker._publish_task_ends(finished, at);
     perform tasker._wake_namespace(0);
     pass.finished := pass.finished + cardinality(finished);
   end if;

@@ -9,5 +9,5 @@ declare
   pass tasker._pass := tasker._new_pass();
 begin
   pass.over := array[_finish_if_over.task_id];
-  perform tasker._finish(pass, _finish_if_over.at, by_engine => false);
+  perform tasker._finish(pass, _finish_if_over.at);
 end $$;

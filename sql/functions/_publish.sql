@@ -1,9 +1,8 @@
--- Sends events to a namespace's event queue and, with tasker.notify, tells those who LISTEN on {namespace}_events. A queue
--- that somebody dropped takes no events: nobody is there to read them. While an open purge or drop holds it, they are set
--- aside for a later pass (_publish_held): the work must not stop for it, and what comes behind them keeps its place.
---
--- Only the engine notifies (by_engine): transactions that notify commit one after the other, and this may be anybody's.
-create or replace function tasker._publish(namespace_id bigint, namespace text, messages jsonb[], by_engine boolean)
+-- Sends events to a namespace's event queue and, with tasker.notify, leaves a notice for the next pass: whoever publishes
+-- here, a person or a worker, must not notify, for transactions that do commit one after the other. A queue that somebody
+-- dropped takes no events: nobody is there to read them. While an open purge or drop holds it, they are set aside for a
+-- later pass (_publish_held): the work must not stop for it, and what comes behind them keeps its place.
+create or replace function tasker._publish(namespace_id bigint, namespace text, messages jsonb[])
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -24,11 +23,7 @@ begin
     perform pgmq.send_batch(queue_name, _publish.messages);
   end if;
   if tasker._setting('notify') = 'on' then
-    if by_engine then
-      -- The same text again in one transaction is one notification.
-      perform pg_notify(queue_name, '');
-    else
-      insert into tasker.held_events (namespace_id) values (_publish.namespace_id);
-    end if;
+    insert into tasker.held_events (namespace_id) values (_publish.namespace_id);
+    perform tasker._wake();
   end if;
 end $$;

@@ -1,5 +1,5 @@
 -- Publishes those of these ends that their templates ask for.
-create or replace function tasker._publish_ends(ends tasker._end[], at timestamptz, by_engine boolean)
+create or replace function tasker._publish_ends(ends tasker._end[], at timestamptz)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -22,6 +22,6 @@ begin
     group by n.namespace_id, n.name
     order by n.namespace_id
   loop
-    perform tasker._publish(batch.namespace_id, batch.name, batch.messages, by_engine);
+    perform tasker._publish(batch.namespace_id, batch.name, batch.messages);
   end loop;
 end $$;

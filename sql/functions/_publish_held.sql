@@ -1,5 +1,6 @@
 -- Publishes the events that were set aside, where nobody holds the queue as a whole any more; else it comes back 50 ms
--- later.
+-- later. With tasker.notify it tells those who LISTEN on {namespace}_events, once for each namespace that has published
+-- since the last pass.
 create or replace function tasker._publish_held(pass tasker._pass, at timestamptz)
 returns tasker._pass
 language plpgsql

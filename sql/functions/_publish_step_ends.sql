@@ -1,6 +1,6 @@
 -- Publishes the ends of steps whose templates ask for it, in the transaction that ends them. A step that will be tried
 -- again has not ended.
-create or replace function tasker._publish_step_ends(step_ids bigint[], at timestamptz, by_engine boolean default true)
+create or replace function tasker._publish_step_ends(step_ids bigint[], at timestamptz)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -14,7 +14,7 @@ begin
   perform tasker._publish_ends(array_agg(
       row('step', s.task_id, s.step_id, ts.name, s.state,
         case when s.state in ('complete', 'resolved_manually') then 'completed' when s.state = 'error' then 'failed' end)::tasker._end
-      order by s.step_id), at, by_engine)
+      order by s.step_id), at)
   from unnest(_publish_step_ends.step_ids) i(step_id)
   join tasker.steps s on s.step_id = i.step_id
   join tasker.template_steps ts on ts.template_step_id = s.template_step_id;

@@ -1,5 +1,5 @@
 -- Publishes the ends of tasks whose templates ask for it, in the transaction that ends them.
-create or replace function tasker._publish_task_ends(task_ids bigint[], at timestamptz, by_engine boolean default true)
+create or replace function tasker._publish_task_ends(task_ids bigint[], at timestamptz)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -13,7 +13,7 @@ begin
   perform tasker._publish_ends(array_agg(
       row('task', t.task_id, null, null, t.state,
         case t.state when 'complete' then 'completed' when 'error' then 'failed' else 'cancelled' end)::tasker._end
-      order by t.task_id), at, by_engine)
+      order by t.task_id), at)
   from unnest(_publish_task_ends.task_ids) i(task_id)
   join tasker.tasks t on t.task_id = i.task_id;
 end $$;

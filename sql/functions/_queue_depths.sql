@@ -1,5 +1,5 @@
--- The two orchestration queues and every namespace's queue with their numbers of messages, all and visible. A queue
--- that does not exist has is_there = false and NULLs. Counts the messages: cost grows with depth and with dead rows.
+-- The two orchestration queues, every namespace's queue and the event queues that there are, with their numbers of messages, all
+-- and visible. A queue that should be there and is not has is_there = false and NULLs. Counts the messages: cost grows with depth and with dead rows.
 create or replace function tasker._queue_depths()
 returns table (
   queue_name         text,
@@ -18,7 +18,11 @@ begin
     select q.name, null::bigint
     from (values ('orchestration_task_requests'), ('orchestration_step_results')) q(name)
     union all
-    (select n.name || '_queue', n.namespace_id from tasker.namespaces n order by n.name)
+    (select n.name || k.suffix, n.namespace_id
+     from tasker.namespaces n
+     cross join (values ('_queue'), ('_events')) k(suffix)
+     where k.suffix = '_queue' or to_regclass(format('pgmq.%I', 'q_' || n.name || k.suffix)) is not null
+     order by n.name, k.suffix desc)
   loop
     -- A queue may be dropped by hand at any time, even between a look into pg_class and this.
     begin

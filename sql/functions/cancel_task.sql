@@ -25,7 +25,7 @@ begin
   values (cancel_task.task_id, at, old_state, 'cancelled', session_user, jsonb_build_object('reason', cancel_task.reason));
   delete from tasker.claims c where c.task_id = cancel_task.task_id;
   perform tasker._close_stuck(array[cancel_task.task_id], at);
-  perform tasker._publish_task_ends(array[cancel_task.task_id], at, by_engine => false);
+  perform tasker._publish_task_ends(array[cancel_task.task_id], at);
   perform tasker._wake();
   perform tasker._wake_namespace(0);
   return true;

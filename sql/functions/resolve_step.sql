@@ -48,7 +48,7 @@ begin
     perform tasker._withdraw_messages(array[resolve_step.step_id], array[step.msg_id]);
   end if;
 
-  perform tasker._publish_step_ends(array[resolve_step.step_id], at, by_engine => false);
+  perform tasker._publish_step_ends(array[resolve_step.step_id], at);
 
   -- _release_children counts a step that was active; one that was not is made up for.
   update tasker.tasks t

@@ -13,10 +13,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::error::DbError;
+use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use serde_json::{Value, json};
 
 pub mod play;
+pub mod random;
 
 /// How long a condition may take to come true. Generous: it only costs time when a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +49,23 @@ pub fn environment(name: &str) -> String {
 /// A path in the project.
 pub fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The blocks of one language that stand below a heading of a document, up to the next heading of the same level.
+pub fn documented(document: &str, heading: &str, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(project(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+    let section = text.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with("## "));
+    let (start, mut blocks, mut within) = (format!("```{language}"), Vec::new(), false);
+    for line in section {
+        match line.trim() {
+            fence if fence == start => (within, blocks) = (true, [blocks, vec![String::new()]].concat()),
+            "```" => within = false,
+            _ if within => blocks.last_mut().into_iter().for_each(|block| *block += &format!("{line}\n")),
+            _ => {}
+        }
+    }
+    assert!(!blocks.is_empty(), "{document} has no {start} block below {heading:?}");
+    blocks
 }
 
 /// A program of the server under test, say psql.
@@ -196,6 +215,23 @@ impl Database {
     /// Runs statements; in one transaction, unless they say otherwise.
     pub fn run(&mut self, sql: &str) {
         self.rows(sql);
+    }
+
+    /// What has been notified so far: the channels, and the processes that did. NOTIFY keeps the order of commits, so what was
+    /// committed before this call is among it.
+    pub fn notified(&mut self, by: &mut Database) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        self.run("listen the_end");
+        by.run("notify the_end");
+        eventually("the last notification had come", || {
+            self.run("select");
+            let mut notifications = self.client.notifications();
+            let new = notifications.iter().map(|one| Ok((one.channel().to_string(), one.process_id().to_string())));
+            found.extend(new.collect::<Vec<_>>().expect("notifications can be read"));
+            found.iter().any(|(channel, _)| channel == "the_end")
+        });
+        self.run("unlisten the_end");
+        found.into_iter().filter(|(channel, _)| channel != "the_end").collect()
     }
 
     /// The rows of the last statements that return any, columns joined by `|`.
