@@ -16,6 +16,10 @@ declare
         else jsonb_build_object('orchestration_metadata', _report_attempt.orchestration_metadata) end;
   fault   text;
 begin
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_tasks('{worker}', array[_report_attempt.step_id >> 16]);
+  end if;
+
   -- Here, while the worker can still be told: a message that is rejected later would leave the step reported for ever.
   if coalesce(_report_attempt.error, _report_attempt.orchestration_metadata, to_jsonb(_report_attempt.execution_time_ms)) is not null
     and _report_attempt.step_id is not null and _report_attempt.attempt is not null then

@@ -34,6 +34,10 @@ begin
       detail = faults;
   end if;
 
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_tasks('{worker}', array(select distinct (r ->> 'step_id')::bigint >> 16 from unnest(complete_steps.results) r));
+  end if;
+
   if complete_steps.advance then
     -- Waits, as every report does, while it holds nothing else; what comes after it waits for nobody.
     perform from tasker.steps s

@@ -8,6 +8,9 @@ declare
   at       constant timestamptz := tasker.clock();
   released integer;
 begin
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_tasks('{worker}', array(select distinct i >> 16 from unnest(release_steps.step_ids) i));
+  end if;
   if cardinality(release_steps.step_ids) is distinct from cardinality(release_steps.attempts) then
     raise exception using errcode = 'invalid_parameter_value',
       message = format('there are %s step_ids and %s attempts', cardinality(release_steps.step_ids), cardinality(release_steps.attempts));

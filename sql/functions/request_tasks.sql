@@ -28,6 +28,9 @@ begin
   if request_tasks.contexts is null or cardinality(request_tasks.contexts) = 0 then
     return;
   end if;
+  if tasker._is_limited('{requester}') then
+    perform tasker._check_namespace('{requester}', request_tasks.namespace);
+  end if;
   perform tasker._check_request_arguments(request_tasks.contexts, request_tasks.priority, request_tasks.idempotency_keys,
     request_tasks.run_at, request_tasks.tags, request_tasks.bypass_steps, request_tasks.claim_timeout_seconds);
   id := tasker._find_template(request_tasks.namespace, request_tasks.name, request_tasks.version);
