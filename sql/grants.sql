@@ -54,11 +54,12 @@ begin
     execute pg_catalog.format('grant execute on function %s to %I', routine, grantee);
   end loop;
 
-  -- The admin may call whatever is public.
+  -- The admin may call whatever is public, but for what takes a superuser anyway.
   for routine in
     select p.oid::regprocedure
     from pg_catalog.pg_proc p
     where p.pronamespace = 'tasker'::regnamespace
+      and p.proname <> 'uninstall'
       and (p.proname not like '\_%' or tasker._rights() -> 'monitor' ? p.proname)
   loop
     execute pg_catalog.format('grant execute on function %s to tasker_admin', routine);
