@@ -22,10 +22,18 @@ begin
   if complete_steps.advance then
     perform tasker._need_read_committed('advance');
   end if;
+  if cardinality(complete_steps.results) > 10000 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'results must be at most 10000',
+      detail = format('There are %s.', cardinality(complete_steps.results)), hint = 'Deliver them in several calls.';
+  end if;
   select string_agg(format('results[%s]: %s', f.n, f.fault), e'\n' order by f.n) into faults
   from (
     select r.n, coalesce(tasker._result_fault(r.result),
-      case when coalesce(r.result ->> 'attempt', '') = '' then 'attempt is missing' end) as fault
+      case
+        when coalesce(r.result ->> 'attempt', '') = '' then 'attempt is missing'
+        when pg_column_size(r.result) > tasker._setting('max_payload_bytes')::integer
+          then format('has %s bytes, more than tasker.max_payload_bytes (%s)', pg_column_size(r.result), tasker._setting('max_payload_bytes'))
+      end) as fault
     from unnest(complete_steps.results) with ordinality r(result, n)
   ) f
   where f.fault is not null;
@@ -100,4 +108,4 @@ begin
   order by j.item;
 end $$;
 comment on function tasker.complete_steps is
-  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. Returns an outcome per item, in order: settled (with advance: settled in this call, and what became ready enqueued), queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. With advance the call must be the first to write in its transaction (25001), which should end with it and be read committed (25000). Raises 22023 when a result is not well-formed; then none is taken.';
+  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. At most 10,000. Returns an outcome per item, in order: settled (with advance: settled in this call, and what became ready enqueued), queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. With advance the call must be the first to write in its transaction (25001), which should end with it and be read committed (25000). Raises 22023 when a result is not well-formed; then none is taken.';

@@ -26,6 +26,10 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = 'qty must be between 1 and 10000',
       detail = format('It is %s.', coalesce(poll_steps.qty::text, 'NULL'));
   end if;
+  if length(poll_steps.worker_id) > 256 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'worker_id has at most 256 characters',
+      detail = format('It has %s.', length(poll_steps.worker_id));
+  end if;
   if poll_steps.lease <= interval '0' then
     raise exception using errcode = 'invalid_parameter_value', message = 'lease must be longer than nothing',
       detail = format('It is %s.', poll_steps.lease), hint = 'Pass NULL for the timeout of each step.';

@@ -15,6 +15,10 @@ begin
     raise exception using errcode = 'invalid_parameter_value',
       message = format('there are %s step_ids and %s attempts', cardinality(release_steps.step_ids), cardinality(release_steps.attempts));
   end if;
+  if cardinality(release_steps.step_ids) > 10000 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'step_ids must be at most 10000',
+      detail = format('There are %s.', cardinality(release_steps.step_ids)), hint = 'Release them in several calls.';
+  end if;
 
   -- An attempt number is never used twice, so the try that was not one is made up for in max_attempts.
   with held as materialized (
