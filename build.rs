@@ -17,8 +17,9 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(std::env::var("OUT_DIR").map_err(io::Error::other)?);
     println!("cargo::rerun-if-changed={}", sql.display());
 
-    let before = bundle(&sql, BEFORE, &out.join("before.sql"))?;
-    let after = bundle(&sql, AFTER, &out.join("after.sql"))?;
+    // What pgrx writes between the two names no schema, and belongs into ours.
+    let before = bundle(&sql, BEFORE, "set local search_path = tasker, pg_temp;", &out.join("before.sql"))?;
+    let after = bundle(&sql, AFTER, "", &out.join("after.sql"))?;
     fs::write(
         out.join("sql.rs"),
         format!(
@@ -28,9 +29,12 @@ fn main() -> io::Result<()> {
     )
 }
 
-fn bundle(sql: &Path, order: &[&str], to: &Path) -> io::Result<String> {
+/// Names that are not qualified are the system's, whoever has put what into the schemas of the search path that CREATE
+/// EXTENSION sets.
+fn bundle(sql: &Path, order: &[&str], end: &str, to: &Path) -> io::Result<String> {
     let mut text = fs::File::create(to)?;
     let mut done = Vec::new();
+    writeln!(text, "set local search_path = pg_catalog, pg_temp;")?;
     for entry in order {
         for file in expand(sql, entry)? {
             if done.contains(&file) {
@@ -43,6 +47,7 @@ fn bundle(sql: &Path, order: &[&str], to: &Path) -> io::Result<String> {
             done.push(file);
         }
     }
+    writeln!(text, "{end}")?;
     Ok(to.display().to_string())
 }
 

@@ -2,11 +2,13 @@
 -- few that stand inside of views and are therefore called as whoever reads the view.
 
 grant usage on schema tasker to tasker_owner, tasker_admin, tasker_requester, tasker_author, tasker_worker, tasker_monitor;
+grant usage on schema tasker to tasker_owner with grant option; -- for grant_worker() and its kin
 grant create on schema tasker to tasker_owner;
 
 -- What tasker_owner needs to own queues; what a plain worker or requester needs to reach them (each queue's own grants
 -- come when it is created).
-grant usage, create on schema pgmq to tasker_owner;
+grant usage on schema pgmq to tasker_owner with grant option;
+grant create on schema pgmq to tasker_owner;
 grant select, insert, delete on pgmq.meta to tasker_owner;
 grant usage on schema pgmq to tasker_admin, tasker_requester, tasker_worker;
 
@@ -42,37 +44,24 @@ alter type tasker._pass owner to tasker_owner;
 
 do $$
 declare
-  -- Each role with the functions that its name says, by name.
-  allowed constant jsonb := '{
-    "tasker_requester": ["request_task", "request_tasks", "cancel_task", "wait_for_task", "task_results", "find_tasks",
-      "get_task_execution_context", "get_task_execution_contexts", "list_templates", "get_template"],
-    "tasker_author": ["create_namespace", "register_template", "validate_template", "retire_template", "list_templates",
-      "get_template", "template_graph"],
-    "tasker_worker": ["poll_steps", "complete_step", "complete_steps", "exchange_steps", "fail_step", "extend_step", "release_steps",
-      "dependency_results", "register_template", "validate_template"],
-    "tasker_monitor": ["get_task_execution_context", "get_task_execution_contexts", "get_step_readiness_status",
-      "get_viable_steps", "calculate_dependency_levels", "get_system_health_counts", "get_analytics_metrics",
-      "get_slowest_steps", "get_slowest_tasks", "task_graph", "template_graph", "explain_task", "check",
-      "list_templates", "clock", "_computed_priority", "_setting", "_preloaded", "_orchestrator_slots", "_queue_depths",
-      "_identity_is_ours"]
-  }';
   grantee text;
   routine regprocedure;
 begin
   for grantee, routine in
-    select a.key, p.oid::regprocedure
-    from pg_catalog.jsonb_each(allowed) a
+    select 'tasker_' || a.key, p.oid::regprocedure
+    from pg_catalog.jsonb_each(tasker._rights()) a
     join pg_catalog.pg_proc p on p.pronamespace = 'tasker'::regnamespace and a.value ? p.proname
   loop
     execute pg_catalog.format('grant execute on function %s to %I', routine, grantee);
   end loop;
 
-  -- The admin may call whatever is public.
+  -- The admin may call whatever is public, but for what takes a superuser anyway.
   for routine in
     select p.oid::regprocedure
     from pg_catalog.pg_proc p
     where p.pronamespace = 'tasker'::regnamespace
-      and (p.proname not like '\_%' or allowed -> 'tasker_monitor' ? p.proname)
+      and p.proname <> 'uninstall'
+      and (p.proname not like '\_%' or tasker._rights() -> 'monitor' ? p.proname)
   loop
     execute pg_catalog.format('grant execute on function %s to tasker_admin', routine);
   end loop;

@@ -338,6 +338,18 @@ create table tasker.identity (
 );
 comment on table tasker.identity is 'The cluster and database that this engine belongs to. A copy with another identity stays idle until take_over().';
 
+create table tasker.namespace_grants (
+  role       regrole not null,
+  granted    text not null constraint namespace_grants_granted_is_known check (granted in ('worker', 'requester', 'author')),
+  namespace  text not null constraint namespace_grants_namespace_is_plain check (namespace ~ '^[a-z][a-z0-9_]{0,28}$'),
+  plain      boolean not null constraint namespace_grants_plain_is_for_workers check (not plain or granted = 'worker'),
+  granted_at timestamptz not null,
+  granted_by text not null,
+  constraint namespace_grants_pkey primary key (role, granted, namespace)
+);
+comment on table tasker.namespace_grants is 'Roles whose rights are limited to namespaces, by grant_worker() and its kin. By name: an author''s namespace need not exist yet.';
+comment on column tasker.namespace_grants.plain is 'Whether a worker may also use plain pgmq.';
+
 -- A dump carries all of it, sequences included.
 do $$
 declare
@@ -348,7 +360,9 @@ begin
     from pg_catalog.pg_class c
     where c.relnamespace = 'tasker'::regnamespace and c.relkind in ('r', 'S')
   loop
-    perform pg_catalog.pg_extension_config_dump(relation, '');
+    -- A role that is gone would be dumped as its number, which is somebody else's where it is restored.
+    perform pg_catalog.pg_extension_config_dump(relation, case when relation = 'tasker.namespace_grants'::regclass
+      then 'where exists (select from pg_catalog.pg_roles r where r.oid = role)' else '' end);
   end loop;
 end $$;
 

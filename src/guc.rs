@@ -24,6 +24,7 @@ static STEP_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(300);
 static MAX_BACKOFF: GucSetting<i32> = GucSetting::<i32>::new(300);
 static MAX_SERVER_DELAY: GucSetting<i32> = GucSetting::<i32>::new(86_400);
 static MAX_MESSAGE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1024 * 1024);
+static MAX_PAYLOAD_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024 * 1024);
 static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(false);
 static RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static FAKE_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -40,6 +41,7 @@ const BY_NAME: &[Named] = &[
     ("max_backoff", || MAX_BACKOFF.get().to_string()),
     ("max_in_flight", || MAX_IN_FLIGHT.get().to_string()),
     ("max_message_bytes", || MAX_MESSAGE_BYTES.get().to_string()),
+    ("max_payload_bytes", || MAX_PAYLOAD_BYTES.get().to_string()),
     ("max_server_delay", || MAX_SERVER_DELAY.get().to_string()),
     ("notify", || if NOTIFY.get() { "on" } else { "off" }.to_string()),
     ("orchestrators", || ORCHESTRATORS.get().to_string()),
@@ -167,6 +169,14 @@ fn define_engine_settings() {
         c"Sets the size from which a step message leaves out the results of the step's parents.",
         c"The worker then reads them with tasker.dependency_results().",
         (&MAX_MESSAGE_BYTES, 1024, 256 * 1024 * 1024),
+        GucContext::Suset,
+        GucFlags::UNIT_BYTE,
+    );
+    int(
+        c"tasker.max_payload_bytes",
+        c"Sets the size up to which a context or a reported result is taken.",
+        c"As the server stores it, without compression. Larger ones are refused.",
+        (&MAX_PAYLOAD_BYTES, 1024, 256 * 1024 * 1024),
         GucContext::Suset,
         GucFlags::UNIT_BYTE,
     );

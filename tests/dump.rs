@@ -25,6 +25,9 @@ fn in_the_middle(cluster: &Cluster) -> Database {
     let mut shop = cluster.create("shop");
     shop.register(&two_steps("shop"));
     shop.run("select tasker.set_namespace_limit('shop', 10)");
+    shop.run("create role shop_worker");
+    shop.run("select tasker.grant_worker('shop_worker', 'shop')");
+    shop.run("select tasker.create_namespace('other')");
     shop.run("select count(tasker.request_task('shop', 'two')) from generate_series(1, 50)");
     shop.run(
         "select tasker.request_task('shop', 'two', run_at => clock_timestamp() + '2 s', idempotency_key => 'later')",
@@ -64,6 +67,7 @@ fn a_dump_in_the_middle_of_a_run_is_finished_elsewhere_after_take_over() {
 
     let other = Cluster::start("restored", &[]);
     let mut restored = other.create_empty("shop");
+    restored.run("create role shop_worker");
     restore(&dump, &other, "shop");
     let expected = contents(&mut original);
     assert!(expected.iter().any(|table| table.starts_with("tasker.rejected_messages: 1|")), "{expected:#?}");
@@ -78,6 +82,7 @@ fn a_dump_in_the_middle_of_a_run_is_finished_elsewhere_after_take_over() {
     assert_eq!(restored.value(same), original.value(same), "the key is known");
     play::work_until_over(&mut restored, "shop");
     finished(&mut restored, 52);
+    limited_as_before(&mut restored);
     fs::remove_file(dump).unwrap();
 }
 
@@ -86,6 +91,14 @@ fn stays_idle(restored: &mut Database, expected: &[String]) {
     restored.eventually("select situation = 'copy' and state = 'copy' from tasker.orchestrator_status");
     assert_eq!(restored.value("select accepted + settled + fired + started + enqueued from tasker.orchestrate()"), "0");
     assert_eq!(contents(restored), expected);
+}
+
+/// A role keeps its namespaces. Where the dump was restored it may have another number.
+fn limited_as_before(restored: &mut Database) {
+    restored.run("set role shop_worker");
+    assert_eq!(restored.value("select count(*) from tasker.poll_steps('shop')"), "0");
+    assert_eq!(restored.error("select count(*) from tasker.poll_steps('other')").code().code(), "42501");
+    restored.run("reset role");
 }
 
 fn finished(shop: &mut Database, tasks: i64) {

@@ -9,6 +9,8 @@ declare
   fault text;
 begin
   fault := case
+    when cardinality(contexts) > 10000
+      then format('there are %s contexts in one call, more than 10000', cardinality(contexts))
     when exists (select from unnest(contexts) c where c is null or jsonb_typeof(c) <> 'object')
       then 'context must be a JSON object'
     when _check_request_arguments.priority is null or _check_request_arguments.priority not between 0 and 4

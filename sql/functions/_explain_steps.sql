@@ -9,6 +9,8 @@ declare
   first_id constant bigint := task.task_id << 16;
   queue    constant text := (
     select n.name || '_queue' from tasker.namespaces n where n.namespace_id = task.namespace_id);
+  -- An error's message may hold data. Only for those who may read it in the table.
+  in_full  constant boolean := has_table_privilege(tasker._caller(), 'tasker.steps', 'select');
   queued   bigint[];
   unread   bigint[];
 begin
@@ -64,7 +66,7 @@ begin
   select
     format('step %s (%s)', ts.name, s.step_id),
     format('attempt %s of %s failed at %s: %s; the next is due at %s%s',
-      s.attempts, s.max_attempts, date_trunc('second', s.last_failure_at), s.last_error ->> 'message',
+      s.attempts, s.max_attempts, date_trunc('second', s.last_failure_at), tasker._shown_error(s.last_error, in_full),
       date_trunc('second', s.next_retry_at),
       case when s.backoff_request_seconds is not null then ', as the other side asked' end),
     null::text
@@ -79,7 +81,7 @@ begin
   select
     format('step %s (%s)', ts.name, s.step_id),
     format('is in error since %s, after attempt %s of %s: %s',
-      date_trunc('second', s.finished_at), s.attempts, s.max_attempts, s.last_error ->> 'message'),
+      date_trunc('second', s.finished_at), s.attempts, s.max_attempts, tasker._shown_error(s.last_error, in_full)),
     null::text
   from tasker.steps s
   join tasker.template_steps ts on ts.template_step_id = s.template_step_id

@@ -1,4 +1,5 @@
--- Ids of the tasks that match everything that is not NULL, newest first; with unfinished only those that are not over. Error: 22023 for an unknown state or a
+-- Ids of the tasks that match everything that is not NULL, newest first; with unfinished only those that are not over, and none
+-- out of the caller's reach. Error: 22023 for an unknown state or a
 -- negative max_rows.
 --
 -- Planned anew for each call, so that only the conditions that were given remain.
@@ -19,6 +20,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict error
 declare
+  reach  constant text[] := tasker._reach('{requester}');
   states constant text[] := '{pending,in_progress,complete,error,cancelled,resolved_manually}';
 begin
   if _find_tasks.state <> all(states) then
@@ -39,7 +41,8 @@ begin
   from tasker.tasks t
   join tasker.task_templates tt on tt.template_id = t.template_id
   join tasker.namespaces n on n.namespace_id = t.namespace_id
-  where (_find_tasks.correlation_id is null or t.correlation_id = _find_tasks.correlation_id)
+  where (reach is null or n.name = any(reach))
+    and (_find_tasks.correlation_id is null or t.correlation_id = _find_tasks.correlation_id)
     and (_find_tasks.tag is null or _find_tasks.tag = any(t.tags))
     and (_find_tasks.namespace is null or n.name = _find_tasks.namespace)
     and (_find_tasks.name is null or tt.name = _find_tasks.name)

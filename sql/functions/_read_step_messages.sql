@@ -1,11 +1,12 @@
 -- The attempts that step messages are of, in the order given; no step_id where it is no step message.
 create or replace function tasker._read_step_messages(messages jsonb[])
-returns table (n integer, step_id bigint, attempt integer)
+returns table (n integer, step_id bigint, attempt integer, message jsonb)
 language sql immutable
 begin atomic
   select m.n,
     case when m.valid then (m.step)::bigint end,
-    case when m.valid then (m.attempt)::integer end
+    case when m.valid then (m.attempt)::integer end,
+    m.message
   from (
     select f.*,
       case when jsonb_typeof(f.step) = 'number' and jsonb_typeof(f.attempt) = 'number'
@@ -14,7 +15,7 @@ begin atomic
         else false
       end as valid
     from (
-      select m.n::integer, m.message -> 'step_id' as step, m.message -> 'attempt' as attempt
+      select m.n::integer, m.message, m.message -> 'step_id' as step, m.message -> 'attempt' as attempt
       from unnest(messages) with ordinality m(message, n)
       offset 0
     ) f

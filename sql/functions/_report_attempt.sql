@@ -16,6 +16,18 @@ declare
         else jsonb_build_object('orchestration_metadata', _report_attempt.orchestration_metadata) end;
   fault   text;
 begin
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_tasks('{worker}', array[_report_attempt.step_id >> 16]);
+  end if;
+
+  if coalesce(pg_column_size(_report_attempt.results), 0) + coalesce(pg_column_size(_report_attempt.error), 0)
+    + coalesce(pg_column_size(_report_attempt.orchestration_metadata), 0) > tasker._setting('max_payload_bytes')::integer then
+    raise exception using errcode = 'program_limit_exceeded',
+      message = format('the report has more than %s bytes', tasker._setting('max_payload_bytes')),
+      detail = 'That is tasker.max_payload_bytes, for results, error and orchestration_metadata together.',
+      hint = 'Store it elsewhere, and report where.';
+  end if;
+
   -- Here, while the worker can still be told: a message that is rejected later would leave the step reported for ever.
   if coalesce(_report_attempt.error, _report_attempt.orchestration_metadata, to_jsonb(_report_attempt.execution_time_ms)) is not null
     and _report_attempt.step_id is not null and _report_attempt.attempt is not null then

@@ -9,6 +9,21 @@ declare
   template record;
   faults   text;
 begin
+  if pg_column_size(request.context) > tasker._setting('max_payload_bytes')::integer then
+    return format('the context has %s bytes, more than tasker.max_payload_bytes (%s)', pg_column_size(request.context),
+      tasker._setting('max_payload_bytes'));
+  elsif greatest(length(request.initiator), length(request.source_system), length(request.reason)) > 1024 then
+    return 'initiator, source_system and reason have at most 1024 characters';
+  elsif cardinality(request.tags) > 100 then
+    return format('there are %s tags, more than 100', cardinality(request.tags));
+  elsif cardinality(request.bypass_steps) > 10000 then
+    return format('there are %s bypass_steps, more than 10000', cardinality(request.bypass_steps));
+  elsif length(array_to_string(request.tags, '')) > 256 then
+    if exists (select from unnest(request.tags) t where length(t) > 256) then
+      return 'a tag has at most 256 characters';
+    end if;
+  end if;
+
   if request.template_id is null then
     return (select f.message || '; ' || f.hint
       from tasker._no_template(_request_obstacle.namespace, _request_obstacle.name, _request_obstacle.version) f);

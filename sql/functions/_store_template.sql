@@ -14,6 +14,9 @@ declare
   existing record;
   id       bigint;
 begin
+  if tasker._is_limited('{author,worker}') then
+    perform tasker._check_namespace('{author,worker}', def ->> 'namespace_name');
+  end if;
   select n.namespace_id into ns_id from tasker.namespaces n where n.name = def ->> 'namespace_name';
   if ns_id is null then
     ns_id := tasker.create_namespace(def ->> 'namespace_name');
@@ -38,7 +41,9 @@ begin
   end loop;
 
   if def #> '{events,task}' <> '[]' or def #> '{events,step}' <> '[]' then
-    perform tasker._ensure_queue((def ->> 'namespace_name') || '_events', 'select, update, delete on {queue} to tasker_worker, tasker_requester');
+    if tasker._ensure_queue((def ->> 'namespace_name') || '_events', 'select, update, delete on {queue} to tasker_worker, tasker_requester') then
+      perform tasker._regrant(def ->> 'namespace_name');
+    end if;
   end if;
   insert into tasker.task_templates (namespace_id, name, version, version_key, definition, checksum, identity_strategy,
     on_failure, input_schema, default_context, max_in_flight, max_duration,

@@ -27,10 +27,10 @@ begin
 
     select array_agg(s.n) as all_ns, array_agg(s.n) filter (where s.current) as ns,
       array_agg(s.step_id) filter (where s.current) as step_ids, array_agg(s.attempt) filter (where s.current) as attempts,
-      array_agg(s.lease) filter (where s.current) as leases
+      array_agg(s.lease) filter (where s.current) as leases, array_agg(s.message) filter (where s.current) as messages
     into held
     from (
-      select r.n, r.step_id, r.attempt,
+      select r.n, r.step_id, r.attempt, r.message,
         r.attempt = s.attempts and s.state = 'enqueued' and s.reported_at is null as current,
         coalesce(extract(epoch from _take_steps.lease), ts.timeout_seconds, default_timeout) as lease
       from tasker._read_step_messages(look.messages) r
@@ -66,8 +66,8 @@ begin
     group by i.lease;
 
     return query
-    select look.msg_ids[i.n], i.step_id, i.step_id >> 16, i.attempt, look.messages[i.n]
-    from unnest(held.ns, held.step_ids, numbers) i(n, step_id, attempt)
+    select look.msg_ids[i.n], i.step_id, i.step_id >> 16, i.attempt, i.message
+    from unnest(held.ns, held.step_ids, numbers, held.messages) i(n, step_id, attempt, message)
     order by i.n;
     exit;
   end loop;

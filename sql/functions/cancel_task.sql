@@ -8,6 +8,9 @@ declare
   at        constant timestamptz := tasker.clock();
   old_state text;
 begin
+  if tasker._is_limited('{requester}') then
+    perform tasker._check_tasks('{requester}', array[cancel_task.task_id]);
+  end if;
   select t.state into old_state
   from tasker.tasks t
   where t.task_id = cancel_task.task_id

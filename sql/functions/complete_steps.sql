@@ -9,8 +9,9 @@ set jit = off
 as $$
 #variable_conflict error
 declare
-  faults  text;
-  settled bigint[] := '{}';
+  max_bytes constant integer := tasker._setting('max_payload_bytes')::integer;
+  faults    text;
+  settled   bigint[] := '{}';
 begin
   -- It locks tasks: not after the caller's own writes, and not for as long as they may take.
   if complete_steps.advance and pg_current_xact_id_if_assigned() is not null then
@@ -22,12 +23,26 @@ begin
   if complete_steps.advance then
     perform tasker._need_read_committed('advance');
   end if;
-  select string_agg(format('results[%s]: %s', r.n, coalesce(r.fault, 'attempt is missing')), e'\n' order by r.n) into faults
+  if cardinality(complete_steps.results) > 10000 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'results must be at most 10000',
+      detail = format('There are %s.', cardinality(complete_steps.results)), hint = 'Deliver them in several calls.';
+  end if;
+  select string_agg(format('results[%s]: %s', r.n,
+      case
+        when r.fault is not null then r.fault
+        when r.attempt is null then 'attempt is missing'
+        else format('has %s bytes, more than tasker.max_payload_bytes (%s)', r.bytes, max_bytes)
+      end), e'\n' order by r.n)
+  into faults
   from tasker._read_results(complete_steps.results) r
-  where r.fault is not null or r.attempt is null;
+  where r.fault is not null or r.attempt is null or r.bytes > max_bytes;
   if faults is not null then
     raise exception using errcode = 'invalid_parameter_value', message = 'results are not well-formed; none was taken',
       detail = faults;
+  end if;
+
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_tasks('{worker}', array(select distinct (r ->> 'step_id')::bigint >> 16 from unnest(complete_steps.results) r));
   end if;
 
   if complete_steps.advance then
@@ -94,4 +109,4 @@ begin
   order by j.item;
 end $$;
 comment on function tasker.complete_steps is
-  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. Returns an outcome per item, in order: settled (with advance: settled in this call, and what became ready enqueued), queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. With advance the call must be the first to write in its transaction (25001), which should end with it and be read committed (25000). Raises 22023 when a result is not well-formed; then none is taken.';
+  'Reports many attempts, successes and failures alike, in the caller''s transaction. Each result: {"step_id", "attempt", "status": "success" | "failure", "result_data", "error", "orchestration_metadata"}. At most 10,000. Returns an outcome per item, in order: settled (with advance: settled in this call, and what became ready enqueued), queued (reported; the orchestrator settles it), late (over, superseded, unknown or a duplicate), cancelled. Late and cancelled ones raise no error here. With advance the call must be the first to write in its transaction (25001), which should end with it and be read committed (25000). Raises 22023 when a result is not well-formed; then none is taken.';

@@ -9,11 +9,9 @@ declare
   first boolean;
   made  boolean;
 begin
-  if create_namespace.name is null or create_namespace.name !~ '^[a-z][a-z0-9_]{0,28}$' then
-    raise exception using
-      errcode = 'invalid_name',
-      message = 'a namespace name is 1 to 29 lower case letters, digits and underscores, beginning with a letter',
-      detail = format('The name is %L.', create_namespace.name);
+  perform tasker._check_namespace_name(create_namespace.name);
+  if tasker._is_limited('{author,worker}') then
+    perform tasker._check_namespace('{author,worker}', create_namespace.name);
   end if;
   if create_namespace.max_in_flight < 1 and create_namespace.max_in_flight <> -1 then
     raise exception using
@@ -44,6 +42,9 @@ begin
   end if;
   if id is null then
     select n.namespace_id into id from tasker.namespaces n where n.name = create_namespace.name;
+  end if;
+  if made then
+    perform tasker._regrant(create_namespace.name);
   end if;
   perform tasker._wake();
   return id;

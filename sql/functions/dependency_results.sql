@@ -8,6 +8,9 @@ begin
   if dependency_results.step_id is null then
     raise exception using errcode = 'null_value_not_allowed', message = 'step_id must not be NULL';
   end if;
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_tasks('{worker}', array[dependency_results.step_id >> 16]);
+  end if;
   if not exists (select from tasker.steps s where s.step_id = dependency_results.step_id) then
     raise exception using
       errcode = 'undefined_object',

@@ -8,6 +8,7 @@ declare
   id       constant bigint := tasker._namespace_id(drop_namespace.name);
   open     bigint;
   task_ids bigint[];
+  grantees oid[];
 begin
   perform tasker._need_read_committed('drop_namespace');
   -- After this nobody makes a task here any more, and what was made before is seen by the statements below.
@@ -31,10 +32,15 @@ begin
   delete from tasker.dead_letters d where d.task_id = any(task_ids);
   perform tasker._delete_tasks(task_ids);
   delete from tasker.task_templates tt where tt.namespace_id = id;
+  with revoked as (
+    delete from tasker.namespace_grants g where g.namespace = drop_namespace.name returning g.role
+  )
+  select array_agg(distinct r.role::oid) into grantees from revoked r;
   delete from tasker.namespaces n where n.namespace_id = id;
   perform pgmq.drop_queue(q.queue_name)
   from pgmq.meta q
   where q.queue_name in (drop_namespace.name || '_queue', drop_namespace.name || '_events');
+  perform tasker._apply_grants(r.oid) from pg_roles r where r.oid = any(grantees);
 end $$;
 comment on function tasker.drop_namespace is
-  'Deletes a namespace with its queue, templates, finished tasks and their history; with force also unfinished tasks. Waits for open requests in it. Raises 42704 for an unknown namespace, 25000 above isolation level read committed, 55006 when tasks are unfinished and force is not given.';
+  'Deletes a namespace with its queue, templates, finished tasks and their history, and what grant_worker() and its kin gave for it; with force also unfinished tasks. Waits for open requests in it. Raises 42704 for an unknown namespace, 25000 above isolation level read committed, 55006 when tasks are unfinished and force is not given.';

@@ -57,4 +57,4 @@ begin
   return query select * from tasker._explain_steps(task, at);
 end $$;
 comment on function tasker.explain_task(bigint) is
-'Why a task is not running, or not getting on, in plain words: rows (subject, fact, advice), from the task itself over the engine, its namespace and what of it waits to its steps: in flight, waiting for a retry, in error, blocked. At most 20 steps of each sort are named. advice is NULL where there is nothing to do but wait. Errors: 42704 when the task does not exist, 22004 when task_id is NULL.';
+'Why a task is not running, or not getting on, in plain words: rows (subject, fact, advice), from the task itself over the engine, its namespace and what of it waits to its steps: in flight, waiting for a retry, in error, blocked. At most 20 steps of each sort are named. advice is NULL where there is nothing to do but wait. Messages of errors are shown to those who may read tasker.steps, to others the type. Errors: 42704 when the task does not exist, 22004 when task_id is NULL.';

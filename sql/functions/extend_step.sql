@@ -7,6 +7,9 @@ as $$
 declare
   timeout_seconds integer;
 begin
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_tasks('{worker}', array[extend_step.step_id >> 16]);
+  end if;
   if extend_step.lease <= interval '0' then
     raise exception using errcode = 'invalid_parameter_value', message = 'lease must be longer than nothing',
       detail = format('It is %s.', extend_step.lease), hint = 'Pass NULL for the timeout of the step.';

@@ -18,6 +18,8 @@ returns table (
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
+  select tasker._check_tasks('{requester,monitor}', array[get_task_execution_context.task_id]);
+
   select
     c.task_id,
     c.template_id,

@@ -19,6 +19,8 @@ language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
+declare
+  reach constant text[] := tasker._reach('{requester,monitor}');
 begin
   if get_task_execution_contexts.task_ids is null then
     raise exception using
@@ -81,6 +83,8 @@ begin
     j.enqueued
   from judged j
   join tasker.tasks t on t.task_id = j.task_id
+  join tasker.namespaces n on n.namespace_id = t.namespace_id
+  where reach is null or n.name = any(reach)
   order by j.task_id;
 end $$;
 comment on function tasker.get_task_execution_contexts(bigint[]) is

@@ -5,8 +5,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  id constant bigint := tasker._known_template(get_template.namespace, get_template.name, get_template.version);
+  id bigint;
 begin
+  if tasker._is_limited('{requester,author}') then
+    perform tasker._check_namespace('{requester,author}', get_template.namespace);
+  end if;
+  id := tasker._known_template(get_template.namespace, get_template.name, get_template.version);
   return (select tt.definition from tasker.task_templates tt where tt.template_id = id);
 end $$;
 comment on function tasker.get_template(text, text, text) is

@@ -25,7 +25,9 @@ as $$
     tt.definition ->> 'description'
   from tasker.task_templates tt
   join tasker.namespaces n on n.namespace_id = tt.namespace_id
-  where list_templates.namespace is null or n.name = list_templates.namespace
+  cross join (select tasker._reach('{requester,author,monitor}') as namespaces offset 0) reach
+  where (list_templates.namespace is null or n.name = list_templates.namespace)
+    and (reach.namespaces is null or n.name = any(reach.namespaces))
   window newest_first as (partition by tt.namespace_id, tt.name order by tt.retired_at is not null, tt.version_key desc)
   order by n.name, tt.name, tt.version_key desc;
 $$;

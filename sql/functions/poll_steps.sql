@@ -16,14 +16,22 @@ set jit = off
 as $$
 #variable_conflict error
 declare
-  id         constant bigint := tasker._namespace_id(poll_steps.namespace);
+  id         bigint;
   stop_at    constant timestamptz := clock_timestamp() + least(poll_steps.max_wait, interval '10 seconds');
   generation bigint;
   left_ms    integer;
 begin
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_namespace('{worker}', poll_steps.namespace);
+  end if;
+  id := tasker._namespace_id(poll_steps.namespace);
   if poll_steps.qty is null or poll_steps.qty not between 1 and 10000 then
     raise exception using errcode = 'invalid_parameter_value', message = 'qty must be between 1 and 10000',
       detail = format('It is %s.', coalesce(poll_steps.qty::text, 'NULL'));
+  end if;
+  if length(poll_steps.worker_id) > 256 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'worker_id has at most 256 characters',
+      detail = format('It has %s.', length(poll_steps.worker_id));
   end if;
   if poll_steps.lease <= interval '0' then
     raise exception using errcode = 'invalid_parameter_value', message = 'lease must be longer than nothing',

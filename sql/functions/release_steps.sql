@@ -7,9 +7,16 @@ as $$
 declare
   released integer;
 begin
+  if tasker._is_limited('{worker}') then
+    perform tasker._check_tasks('{worker}', array(select distinct i >> 16 from unnest(release_steps.step_ids) i));
+  end if;
   if cardinality(release_steps.step_ids) is distinct from cardinality(release_steps.attempts) then
     raise exception using errcode = 'invalid_parameter_value',
       message = format('there are %s step_ids and %s attempts', cardinality(release_steps.step_ids), cardinality(release_steps.attempts));
+  end if;
+  if cardinality(release_steps.step_ids) > 10000 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'step_ids must be at most 10000',
+      detail = format('There are %s.', cardinality(release_steps.step_ids)), hint = 'Release them in several calls.';
   end if;
 
   released := coalesce(cardinality(

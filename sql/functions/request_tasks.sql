@@ -28,6 +28,9 @@ begin
   if request_tasks.contexts is null or cardinality(request_tasks.contexts) = 0 then
     return;
   end if;
+  if tasker._is_limited('{requester}') then
+    perform tasker._check_namespace('{requester}', request_tasks.namespace);
+  end if;
   perform tasker._check_request_arguments(request_tasks.contexts, request_tasks.priority, request_tasks.idempotency_keys,
     request_tasks.run_at, request_tasks.tags, request_tasks.bypass_steps, request_tasks.claim_timeout_seconds);
   perform tasker._keep_namespace(request_tasks.namespace);
@@ -61,4 +64,4 @@ begin
   return query select t from unnest(tasker._create_tasks(requests, tasker.clock())) t;
 end $$;
 comment on function tasker.request_tasks is
-  'Starts one task per context (JSON objects, merged over the template''s default_context) in the caller''s transaction, and returns their ids in order. idempotency_keys: one per context, or NULL. version NULL = the highest that is not retired. priority 0 (background) to 4 (urgent). run_at: not before. correlation_id NULL = the parent_correlation_id if given, else a new uuid v7. bypass_steps: names of skippable steps to skip. Raises 42704 for an unknown namespace, template or version, 22023 for a context that does not fit the input_schema or another bad argument.';
+  'Starts one task per context (at most 10,000 JSON objects, merged over the template''s default_context) in the caller''s transaction, and returns their ids in order. idempotency_keys: one per context, or NULL. version NULL = the highest that is not retired. priority 0 (background) to 4 (urgent). run_at: not before. correlation_id NULL = the parent_correlation_id if given, else a new uuid v7. bypass_steps: names of skippable steps to skip. Raises 42704 for an unknown namespace, template or version, 22023 for a context that does not fit the input_schema or another bad argument.';

@@ -7,6 +7,9 @@ as $$
 declare
   id bigint;
 begin
+  if tasker._is_limited('{author}') then
+    perform tasker._check_namespace('{author}', retire_template.namespace);
+  end if;
   if retire_template.namespace is null or retire_template.name is null or retire_template.version is null then
     raise exception using errcode = 'null_value_not_allowed', message = 'namespace, name and version must not be NULL';
   end if;

@@ -10,7 +10,7 @@ returns table (
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select tasker._known_task(task_results.task_id);
+  select tasker._check_tasks('{requester}', array[tasker._known_task(task_results.task_id)]);
 
   select
     s.step_id,

@@ -10,8 +10,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  id constant bigint := tasker._known_template(template_graph.namespace, template_graph.name, template_graph.version);
+  id bigint;
 begin
+  if tasker._is_limited('{author,monitor}') then
+    perform tasker._check_namespace('{author,monitor}', template_graph.namespace);
+  end if;
+  id := tasker._known_template(template_graph.namespace, template_graph.name, template_graph.version);
   return (
     with nodes as (
       select jsonb_agg(

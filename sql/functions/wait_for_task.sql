@@ -10,6 +10,10 @@ declare
   finished   boolean;
   left_ms    integer;
 begin
+  if tasker._is_limited('{requester}') then
+    perform tasker._check_tasks('{requester}', array[wait_for_task.task_id]);
+  end if;
+
   loop
     generation := tasker._generation(0);
     select t.state, t.finished_at is not null, t.xmin into wait_for_task.state, finished, created_by

@@ -1,0 +1,30 @@
+//! Who calls. In a SECURITY DEFINER function `current_user` is the function's owner, so SQL cannot tell.
+
+use std::ffi::CString;
+
+use pgrx::prelude::*;
+
+/// The role that the session acts as: the one that SET ROLE named, else the one that logged in. No function can change
+/// it, and a session can only set roles that it is a member of.
+#[pg_extern(stable, parallel_safe)]
+fn _caller() -> pg_sys::Oid {
+    // SAFETY: reads a variable of this process.
+    unsafe { pg_sys::GetOuterUserId() }
+}
+
+/// Whether the caller has none of these rights ('worker', 'requester', ...) for all namespaces: it is a member neither of
+/// the role `tasker_<right>` nor of those that may do everything. Asked at every call, so it runs no query.
+#[pg_extern(stable, parallel_safe)]
+fn _is_limited(rights: pgrx::Array<&str>) -> bool {
+    let caller = _caller();
+    !rights.iter().flatten().chain(["admin", "owner"]).any(|right| holds(caller, right))
+}
+
+fn holds(caller: pg_sys::Oid, right: &str) -> bool {
+    let Ok(role) = CString::new(format!("tasker_{right}")) else { return false };
+    // SAFETY: look-ups in catalogs, in a transaction; the name outlives them.
+    unsafe {
+        let role = pg_sys::get_role_oid(role.as_ptr(), true);
+        role != pg_sys::InvalidOid && pg_sys::has_privs_of_role(caller, role)
+    }
+}
