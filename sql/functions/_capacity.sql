@@ -4,11 +4,12 @@
 -- read in a statement of its own and hence after that lock, have seen every increment; decrements that are still open
 -- make them err low, never over.
 --
--- A caller that needs no more than the places that it has `freed` itself, in this transaction, takes no lock: it raises
--- nothing, so it is in nobody's way, unless the limit has been lowered below what is in flight.
+-- The places that a caller has `freed` itself, in this transaction, it may fill again without a lock: the number in flight
+-- does not rise by that. So it takes the lock only where it could use more (`wanted`) and there is more, and makes do with
+-- its own (more_later) when somebody else has the lock. Not so where the limit was lowered below what is in flight.
 create or replace function tasker._capacity(
-  namespace tasker.namespaces, at timestamptz, freed bigint, needed bigint,
-  out room bigint, out templates bigint[], out rooms bigint[])
+  namespace tasker.namespaces, at timestamptz, freed bigint, wanted bigint,
+  out room bigint, out templates bigint[], out rooms bigint[], out more_later boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -16,6 +17,7 @@ as $$
 declare
   capped    boolean;
   in_flight bigint;
+  own       bigint;
   pieces    integer;
 begin
   if namespace.paused or namespace.fault_until > at then
@@ -28,17 +30,20 @@ begin
   capped := exists (
     select from tasker.task_templates tt
     where tt.namespace_id = namespace.namespace_id and tt.max_in_flight is not null);
-  if namespace.max_in_flight is not null and not capped and needed <= freed then
+  if namespace.max_in_flight is not null and not capped and freed > 0 then
     select coalesce(sum(d.delta), 0) into in_flight
     from tasker.in_flight_deltas d
     where d.namespace_id = namespace.namespace_id;
-    if in_flight + freed <= namespace.max_in_flight then
+    own := least(freed, namespace.max_in_flight - in_flight);
+    if own = freed and (wanted <= freed or namespace.max_in_flight - in_flight = freed) then
       room := freed;
       return;
     end if;
   end if;
   if (capped or namespace.max_in_flight is not null)
     and not pg_try_advisory_xact_lock(tasker._lock_key('namespace', namespace.namespace_id::text)) then
+    more_later := true;
+    room := case when own > 0 then own end;
     return;
   end if;
 

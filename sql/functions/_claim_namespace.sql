@@ -13,6 +13,7 @@ declare
   namespace tasker.namespaces;
   capacity  record;
   wanted    bigint;
+  waits     boolean;
   skipped   bigint := 0;
   claimed   boolean := false;
   claim     record;
@@ -22,16 +23,16 @@ declare
   fit       record;
 begin
   select n.* into namespace from tasker.namespaces n where n.namespace_id = _claim_namespace.namespace_id;
-  select * into capacity from tasker._capacity(namespace, at, freed, greatest(cardinality(ready), 1));
-  if capacity.room is null then
+  waits := exists (
+    select from tasker.waiting w where w.namespace_id = _claim_namespace.namespace_id and w.claimed_by is null);
+  select * into capacity from tasker._capacity(namespace, at, freed, case when not waits then coalesce(cardinality(ready), 0) end);
+  if capacity.room is null or capacity.more_later then
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
-    capacity.room := 0;
+    capacity.room := coalesce(capacity.room, 0);
   end if;
   wanted := least(capacity.room, batch);
 
-  if wanted > 0 and exists (
-    select from tasker.waiting w where w.namespace_id = _claim_namespace.namespace_id and w.claimed_by is null
-  ) then
+  if wanted > 0 and waits then
     -- Tasks that somebody holds locked are stepped over: look that much further, until the room is filled.
     loop
       select * into claim
