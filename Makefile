@@ -1,10 +1,10 @@
 # PG=16 or PG_CONFIG=/path picks the server, PROFILE=dev the cargo profile; KEEP=1 leaves the demo's cluster running,
 # FRESH=1 gives psql a new one. All of them reach the scripts through the environment.
-export PG PG_CONFIG PROFILE KEEP FRESH
+export PG PG_CONFIG PROFILE KEEP FRESH BENCH BENCH_QUICK BENCH_ROUNDS BENCH_WORKERS BENCH_MINUTES
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build install demo psql test test-unit test-regress test-isolation test-integration \
+.PHONY: help setup build install demo psql bench test test-unit test-regress test-isolation test-integration \
 	lint fmt reference stop clean
 
 help: ## show this
@@ -26,6 +26,9 @@ demo: install ## run workflows with real workers on a private cluster (KEEP=1 le
 
 psql: install ## psql on a private cluster that has the extension
 	@scripts/psql
+
+bench: install ## measure beside raw pgmq (about 45 minutes; BENCH="chain10 latency" picks, BENCH_QUICK=1 is short)
+	@scripts/bench
 
 test: setup ## all tests: lint, unit, regress, isolation, integration
 	@scripts/test

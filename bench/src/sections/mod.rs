@@ -1,0 +1,3 @@
+//! What is measured: one file a group of sections.
+
+pub mod throughput;
