@@ -22,6 +22,7 @@ pub fn record(section: &mut Section, options: &Options) -> Result<()> {
     section.condition("settings", ask(&settings())?);
     section.condition("rounds", options.rounds);
     section.condition("workers", options.workers);
+    section.condition("raw pgmq's collectors", options.collectors);
     if options.quick {
         section.condition("quick", "yes: these figures mean nothing");
     }
@@ -37,6 +38,6 @@ fn settings() -> String {
     format!(
         "select string_agg(name || '=' || current_setting(name), ', ' order by name) from pg_settings
          where name in ({SETTINGS}) or name like 'tasker.%' and source <> 'default'
-           or sourcefile like '%cluster.conf' and name !~ 'socket|^port|listen|log_|timezone'"
+           or sourcefile like '%cluster.conf' and name !~ 'socket|^port|listen|log_|imezone|TimeZone|preload'"
     )
 }

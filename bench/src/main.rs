@@ -21,7 +21,7 @@ mod workers;
 
 use options::Options;
 use report::Section;
-use sections::throughput;
+use sections::{backlog, history, idle, latency, producers, raw_crews, steady, throughput, wide};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -33,6 +33,14 @@ const SECTIONS: &[(&str, Measure)] = &[
     ("diamond", throughput::diamond),
     ("fanout100", throughput::fanout100),
     ("single", throughput::single),
+    ("latency", latency::measure),
+    ("backlog", backlog::measure),
+    ("history", history::measure),
+    ("wide", wide::measure),
+    ("producers", producers::measure),
+    ("idle", idle::measure),
+    ("steady", steady::measure),
+    ("raw_crews", raw_crews::measure),
 ];
 
 fn main() -> ExitCode {
@@ -51,13 +59,23 @@ fn run() -> Result<()> {
     if let Some(unknown) = options.selected.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(format!("no section is called {unknown}; there are {}", names.join(", ")).into());
     }
+    let mut failed = Vec::new();
     for (name, measure) in SECTIONS.iter().filter(|(name, _)| options.selects(name)) {
         eprintln!("==> {name}");
-        let mut section = measure(&options).map_err(|error| format!("{name}: {}", crew::describe(error.as_ref())))?;
-        conditions::record(&mut section, &options)?;
-        println!("{}", section.markdown());
-        report::save(&options.out, &section)?;
-        report::assemble(&options.out, &names)?;
+        match measure(&options) {
+            Ok(section) => keep(section, &options, &names)?,
+            Err(error) => {
+                eprintln!("error: {name}: {}", crew::describe(error.as_ref()));
+                failed.push(*name);
+            }
+        }
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(format!("no figures from {}", failed.join(", ")).into()) }
+}
+
+fn keep(mut section: Section, options: &Options, names: &[&str]) -> Result<()> {
+    conditions::record(&mut section, options)?;
+    println!("{}", section.markdown());
+    report::save(&options.out, &section)?;
+    report::assemble(&options.out, names)
 }

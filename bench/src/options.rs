@@ -12,8 +12,10 @@ pub struct Options {
     /// Seconds instead of minutes: whether it runs, not how fast.
     pub quick: bool,
     pub rounds: usize,
-    /// Connections that work; raw pgmq's collector, or the orchestrator, comes on top.
+    /// Connections that work; raw pgmq's collectors, or the orchestrator, come on top.
     pub workers: usize,
+    /// Connections that send raw pgmq's next hops.
+    pub collectors: usize,
     /// Steps of one throughput run with batches of 100; with batches of 10 half of it.
     pub steps: u64,
     pub minutes: f64,
@@ -47,6 +49,7 @@ impl Options {
             quick,
             rounds: number("BENCH_ROUNDS", pick(1, 5) as usize)?.max(1),
             workers: number("BENCH_WORKERS", 2)?.max(1),
+            collectors: number("BENCH_COLLECTORS", 1)?.max(1),
             steps: number("BENCH_STEPS", pick(600, 40_000))?,
             minutes: number("BENCH_MINUTES", minutes(10.0))?,
             reader_minutes: number("BENCH_READER_MINUTES", minutes(2.0))?,

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use postgres::Statement;
 
@@ -14,6 +16,8 @@ use crate::templates::Samples;
 
 /// How many messages the first sends hold.
 const SEED: usize = 1000;
+/// When nothing has come for so long, nothing is in anybody's hands.
+const QUIET: Duration = Duration::from_millis(500);
 
 pub struct Raw {
     pub crew: Crew,
@@ -23,15 +27,23 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Makes the queues; starts the workers, and one collector.
-    pub fn start(database: &mut Database, workers: usize, batch: i32, samples: &Samples) -> Result<Raw> {
+    /// Makes the queues; starts so many workers, and so many collectors.
+    pub fn start(
+        database: &mut Database,
+        (workers, collectors): (usize, usize),
+        batch: i32,
+        samples: &Samples,
+    ) -> Result<Raw> {
         database.run("select pgmq.create('q1'), pgmq.create('q2')")?;
         let left = Arc::new(AtomicU64::new(0));
         let mut hands: Vec<Box<dyn Hand>> = Vec::new();
         for _ in 0..workers {
             hands.push(Box::new(Worker { result: samples.result.clone(), statements: None }));
         }
-        hands.push(Box::new(Collector { left: Arc::clone(&left), step: samples.step.clone(), statements: None }));
+        for _ in 0..collectors {
+            let (left, step) = (Arc::clone(&left), samples.step.clone());
+            hands.push(Box::new(Collector { left, step, statements: None }));
+        }
         Ok(Raw { crew: Crew::start(database, batch, hands)?, left, samples: samples.clone() })
     }
 
@@ -47,6 +59,23 @@ impl Raw {
             sent += now as u64;
         }
         Ok(())
+    }
+}
+
+impl Raw {
+    /// Sends nothing more, and waits until the queues are empty.
+    pub fn drain(&self, database: &mut Database) -> Result<()> {
+        self.left.store(0, Ordering::Relaxed);
+        let empty = "select not exists (select from pgmq.q_q1) and not exists (select from pgmq.q_q2)";
+        // A message may also be in a worker's hands: then it comes back to a queue.
+        loop {
+            database.wait_until("raw queues were empty", empty, Duration::from_secs(120))?;
+            let done = self.crew.done();
+            thread::sleep(QUIET);
+            if self.crew.done() == done && database.value(empty)? {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -92,13 +121,18 @@ impl Hand for Collector {
         let [pop, send] = pop_and_send(&mut self.statements, database, "q2", "q1")?;
         let popped = messages(&database.client.query(&pop, &[&batch])?, "message")?;
         let count = popped.len() as u64;
-        let next = count.min(self.left.load(Ordering::Relaxed));
+        let next = take(&self.left, count);
         if next > 0 {
-            self.left.fetch_sub(next, Ordering::Relaxed);
             database.client.execute(&send, &[&vec![self.step.clone(); usize::try_from(next)?]])?;
         }
         Ok((count > 0).then_some(count))
     }
+}
+
+/// Takes up to `count` off what is left. Returns how many.
+fn take(left: &AtomicU64, count: u64) -> u64 {
+    let before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(count)));
+    before.map_or(0, |before| before.min(count))
 }
 
 /// Nothing is left in the queues.

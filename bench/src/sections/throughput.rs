@@ -37,12 +37,25 @@ pub struct Load {
     pub batch: i32,
     pub tasks: u64,
     pub workers: usize,
+    /// Raw pgmq's; an orchestrator stands in for them.
+    pub collectors: usize,
+    /// Whether the namespace has no limit, instead of the default one.
+    unlimited: bool,
 }
 
 impl Load {
     /// As many tasks as make up so many steps, at least one.
     pub fn of(shape: Shape, batch: i32, steps: u64, workers: usize) -> Load {
-        Load { shape, batch, tasks: (steps / shape.steps()).max(1), workers }
+        let tasks = (steps / shape.steps()).max(1);
+        Load { shape, batch, tasks, workers, collectors: 1, unlimited: false }
+    }
+
+    pub fn with_collectors(self, collectors: usize) -> Load {
+        Load { collectors, ..self }
+    }
+
+    pub fn unlimited(self) -> Load {
+        Load { unlimited: true, ..self }
     }
 
     pub fn steps(&self) -> u64 {
@@ -78,7 +91,7 @@ pub fn single(options: &Options) -> Result<Section> {
 fn compare(section: &mut Section, options: &Options, shape: Shape, of_ten: &[Way]) -> Result<()> {
     let samples = Samples::take()?;
     for (batch, steps, ways) in [(100, options.steps, &Way::ALL[..]), (10, options.steps / 2, of_ten)] {
-        let load = Load::of(shape, batch, steps, options.workers);
+        let load = Load::of(shape, batch, steps, options.workers).with_collectors(options.collectors);
         let rounds = (0..options.rounds).map(|round| one_round(load, ways, round, &samples));
         let rounds = rounds.collect::<Result<Vec<Round>>>()?;
         show(section, load, ways, &rounds);
@@ -106,7 +119,7 @@ struct Round {
 
 /// Every other round runs in the opposite order, so that nobody always comes first.
 fn one_round(load: Load, ways: &[Way], round: usize, samples: &Samples) -> Result<Round> {
-    let raw_first = round % 2 == 0;
+    let raw_first = round.is_multiple_of(2);
     let early = if raw_first { Some(run_raw(load, samples)?) } else { None };
     let mut order: Vec<usize> = (0..ways.len()).collect();
     if !raw_first {
@@ -127,7 +140,7 @@ fn one_round(load: Load, ways: &[Way], round: usize, samples: &Samples) -> Resul
 pub fn run_raw(load: Load, samples: &Samples) -> Result<Sample> {
     let mut database = Database::create("bench_raw", "pgmq")?;
     let mut meter = Meter::new(&database)?;
-    let raw = Raw::start(&mut database, load.workers, load.batch, samples)?;
+    let raw = Raw::start(&mut database, (load.workers, load.collectors), load.batch, samples)?;
     raw.seed(&mut database, WARM_UP, WARM_UP)?;
     raw.crew.wait_for(WARM_UP)?;
     raw.crew.hold(true);
@@ -155,6 +168,9 @@ pub fn run_raw(load: Load, samples: &Samples) -> Result<Sample> {
 pub fn run_way(load: Load, way: Way) -> Result<Sample> {
     let mut database = Database::create("bench_load", "tasker_pg")?;
     load.shape.register(&mut database)?;
+    if load.unlimited {
+        database.run("select tasker.set_namespace_limit('bench', null)")?;
+    }
     let sample = work(&mut database, load, way).map_err(|error| format!("{}: {error}", way.name()))?;
     database.drop()?;
     Ok(sample)
