@@ -49,7 +49,7 @@ impl Options {
             quick,
             rounds: number("BENCH_ROUNDS", pick(1, 5) as usize)?.max(1),
             workers: number("BENCH_WORKERS", 2)?.max(1),
-            collectors: number("BENCH_COLLECTORS", 1)?.max(1),
+            collectors: number("BENCH_COLLECTORS", 2)?.max(1),
             steps: number("BENCH_STEPS", pick(600, 40_000))?,
             minutes: number("BENCH_MINUTES", minutes(10.0))?,
             reader_minutes: number("BENCH_READER_MINUTES", minutes(2.0))?,
