@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 mod common;
+use common::random::{Random, random_steps};
 use common::{Cluster, Database, eventually};
 use serde_json::{Value, json};
 
@@ -15,40 +16,8 @@ const SEED: u64 = 20_261_123;
 const NAMESPACES: [(&str, &str); 3] = [("wide", "null"), ("narrow", "20"), ("tight", "3")];
 const MAX_ATTEMPTS: u64 = 4;
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-#[derive(Clone)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn once_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-}
-
-/// A template whose steps stand in any order: parents before or after their children.
 fn random_template(random: &mut Random, number: usize) -> Value {
-    let size = if random.once_in(10) { 40 } else { 1 + random.below(12) };
-    let density = 1 + random.below(4);
-    let mut steps: Vec<Value> = Vec::new();
-    for step in 0..size {
-        let parents: Vec<_> =
-            (0..step).filter(|_| random.below(step) < density).map(|parent| format!("s{parent}")).collect();
-        let backoff = ["none", "linear", "exponential", "fibonacci"][random.below(4) as usize];
-        let retry = json!({"max_attempts": MAX_ATTEMPTS, "backoff": backoff, "backoff_base_ms": 1 + random.below(20)});
-        let place = random.below(step + 1) as usize;
-        steps.insert(place, json!({"name": format!("s{step}"), "dependencies": parents, "retry": retry}));
-    }
+    let steps = random_steps(random, MAX_ATTEMPTS, &json!({}));
     let namespace = NAMESPACES[number % NAMESPACES.len()].0;
     json!({"namespace_name": namespace, "name": format!("dag_{number}"), "version": "1.0.0", "steps": steps})
 }

@@ -17,9 +17,10 @@ use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use serde_json::{Value, json};
 
 pub mod play;
+pub mod random;
 
 /// How long a condition may take to come true. Generous: it only costs time when a test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long to watch that something does not happen.
 pub const A_MOMENT: Duration = Duration::from_millis(300);
 
@@ -60,6 +61,12 @@ pub fn output(command: &mut Command) -> String {
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{command:?}: {}\n{out}{err}", done.status);
     out.into_owned()
+}
+
+/// A number from the environment, for tests that are short unless told otherwise.
+pub fn number_from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
 /// Sends a signal to a process. By the shell's own `kill`: a bare machine has no other.
@@ -149,10 +156,17 @@ impl Cluster {
     }
 
     pub fn try_connect(&self, database: &str) -> Result<Database, postgres::Error> {
-        let mut config = Config::new();
-        config.host_path(&self.host).port(self.port.parse().unwrap_or_default()).user("postgres").dbname(database);
-        let client = config.connect(NoTls)?;
-        Ok(Database { client, name: database.to_string() })
+        Database::connect(&self.host, &self.port, "postgres", database)
+    }
+
+    /// Where it can be reached: the folder of its socket, and the port.
+    pub fn address(&self) -> [&str; 2] {
+        [&self.host, &self.port]
+    }
+
+    /// The folder that holds its data, its log and its socket, and belongs to the server's user.
+    pub fn home(&self) -> &Path {
+        Path::new(&self.host)
     }
 
     /// A command whose libpq finds this database.
@@ -193,6 +207,12 @@ pub struct Database {
 }
 
 impl Database {
+    pub fn connect(host: &str, port: &str, user: &str, database: &str) -> Result<Database, postgres::Error> {
+        let mut config = Config::new();
+        config.host_path(host).port(port.parse().unwrap_or_default()).user(user).dbname(database);
+        Ok(Database { client: config.connect(NoTls)?, name: database.to_string() })
+    }
+
     /// Runs statements; in one transaction, unless they say otherwise.
     pub fn run(&mut self, sql: &str) {
         self.rows(sql);
