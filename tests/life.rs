@@ -2,14 +2,14 @@
 //! jump, databases that go under load. The work goes on, or waits and says so, and nothing is lost.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
 mod common;
-use common::{Cluster, Database, eventually, output, play, server_program, two_steps};
+use common::{Cluster, Database, as_server_user, eventually, is_root, output, play, server_program, two_steps};
 
 fn shop(cluster: &Cluster, name: &str) -> Database {
     let mut shop = cluster.create(name);
@@ -183,7 +183,7 @@ fn a_fast_shutdown_at_full_load_ends_and_loses_nothing() {
 fn a_smart_shutdown_serves_the_clients_that_are_left_and_ends_after_the_last() {
     let cluster = Cluster::start("smart", &[]);
     let mut last = shop(&cluster, "shop");
-    let mut pg_ctl = as_server_user(&server_program("pg_ctl"));
+    let mut pg_ctl = as_server_user(server_program("pg_ctl"));
     let data = cluster.home().join("data");
     output(pg_ctl.arg("-D").arg(&data).args(["-m", "smart", "-W", "stop"]));
     eventually("the server took no one new", || cluster.try_connect("shop").is_err());
@@ -198,20 +198,6 @@ fn a_smart_shutdown_serves_the_clients_that_are_left_and_ends_after_the_last() {
     again.is_served();
     again.request("shop", "two");
     finishes(&mut again);
-}
-
-/// Postgres refuses to run as root, and a test may.
-fn as_server_user(program: &Path) -> Command {
-    if !is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("runuser");
-    command.args(["-u", "postgres", "--"]).arg(program).current_dir("/");
-    command
-}
-
-fn is_root() -> bool {
-    output(Command::new("id").arg("-u")).trim() == "0"
 }
 
 // A full disk ------------------------------------------------------------------------------------------------------

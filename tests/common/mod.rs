@@ -55,6 +55,20 @@ pub fn server_program(name: &str) -> PathBuf {
     Path::new(&environment("PG_BINDIR")).join(name)
 }
 
+/// A command that runs as the server's user: Postgres refuses to run as root, and a test may.
+pub fn as_server_user(program: impl AsRef<OsStr>) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program).current_dir("/");
+    command
+}
+
+pub fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).trim() == "0"
+}
+
 /// Runs a command to its end and returns what it printed. Panics when it fails.
 pub fn output(command: &mut Command) -> String {
     let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -125,6 +139,27 @@ impl Cluster {
             found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_string()
         };
         (cluster.host, cluster.port) = (value("PGHOST="), value("PGPORT="));
+        cluster
+    }
+
+    /// Starts a copy of a running cluster, made by pg_basebackup; one that follows it with `follows`, by this name.
+    pub fn start_copy(of: &Cluster, name: &str, follows: bool, settings: &[&str]) -> Cluster {
+        let mut cluster = Cluster::start(name, &[]);
+        cluster.stop("immediate");
+        let data = cluster.home().join("data");
+        output(as_server_user("rm").arg("-rf").arg(&data));
+        let mut backup = as_server_user(server_program("pg_basebackup"));
+        backup.args(["-h", &of.host, "-p", &of.port, "-U", "postgres", "--checkpoint=fast", "-D"]).arg(&data);
+        output(&mut backup);
+        cluster.settings.extend(settings.iter().map(ToString::to_string));
+        if follows {
+            output(as_server_user("touch").arg(data.join("standby.signal")));
+            cluster.settings.push(format!(
+                "primary_conninfo=host={} port={} user=postgres application_name={name}",
+                of.host, of.port
+            ));
+        }
+        cluster.start_again();
         cluster
     }
 
