@@ -49,6 +49,12 @@ select tasker.cancel_task(:cancelled);
 select tasker.resolve_step(pg_temp.step(:bad, 'a'));
 select event, outcome, step_name, reason from events;
 
+-- Autovacuum never holds a queue as a whole, or events of that moment were lost.
+select relname, array_to_string(array(select o from unnest(reloptions) o where o like 'vacuum_truncate=%'), '') as option
+from pg_class
+where relnamespace = 'pgmq'::regnamespace and relname in ('q_test_events_events', 'q_test_events_queue', 'q_orchestration_step_results')
+order by relname;
+
 -- A dropped event queue stops nothing.
 drop view events;
 select pgmq.drop_queue('test_events_events');
