@@ -9,7 +9,9 @@ use std::thread;
 use std::time::Instant;
 
 mod common;
-use common::{Cluster, Database, as_server_user, eventually, is_root, output, play, server_program, two_steps};
+use common::{
+    Cluster, Database, as_server_user, eventually, is_root, output, play, project, server_program, tell, two_steps,
+};
 
 fn shop(cluster: &Cluster, name: &str) -> Database {
     let mut shop = cluster.create(name);
@@ -165,7 +167,7 @@ fn a_fast_shutdown_at_full_load_ends_and_loses_nothing() {
         first.eventually("select count(*) > 200 from tasker.tasks where finished_at is not null");
         let start = Instant::now();
         cluster.stop("fast");
-        println!("a fast shutdown at full load took {:?}", start.elapsed());
+        tell(&format!("a fast shutdown at full load took {:?}", start.elapsed()));
         over.store(true, Ordering::Relaxed);
         clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
@@ -192,7 +194,7 @@ fn a_smart_shutdown_serves_the_clients_that_are_left_and_ends_after_the_last() {
     let start = Instant::now();
     drop(last);
     eventually("the server had ended", || !data.join("postmaster.pid").exists());
-    println!("a smart shutdown took {:?} after the last client had left", start.elapsed());
+    tell(&format!("a smart shutdown took {:?} after the last client had left", start.elapsed()));
     cluster.start_again();
     let mut again = cluster.connect("shop");
     again.is_served();
@@ -217,7 +219,7 @@ impl Disk {
                 .is_ok_and(|status| status.success());
         if !mounted {
             fs::remove_dir(&dir).unwrap();
-            println!("SKIPPED: no file system can be mounted here, so that no disk can be full. Run it as root.");
+            tell("SKIPPED: no file system can be mounted here, so that no disk can be full. Run it as root.");
             return None;
         }
         output(Command::new("chown").arg("postgres:").arg(&dir));
@@ -427,4 +429,36 @@ fn a_clock_that_jumps_delays_what_is_timed_and_nothing_else() {
     jump("2050-01-01 01:00:00+00");
     finishes(&mut shop);
     assert_eq!(shop.value("select count(*), count(finished_at) from tasker.tasks"), "3|3");
+}
+
+// What the operations guide says ---------------------------------------------------------------------------------
+
+/// The query below "-- alerts" in docs/operations.md.
+fn alert_query() -> String {
+    let guide = fs::read_to_string(project("docs/operations.md")).unwrap();
+    let (_, query) = guide.split_once("-- alerts\n").expect("there is a query");
+    query.split_once(";\n```").unwrap().0.to_string()
+}
+
+#[test]
+fn the_alert_query_of_the_guide_is_silent_until_something_is_wrong() {
+    let cluster = Cluster::start("alerts", &[]);
+    let mut shop = shop(&cluster, "shop");
+    let query = alert_query();
+    shop.run("create role watcher login; grant tasker_monitor to watcher");
+    let [host, port] = cluster.address();
+    let mut watcher = Database::connect(host, port, "watcher", "shop").unwrap();
+    shop.request("shop", "two");
+    finishes(&mut shop);
+    assert!(watcher.rows(&query).is_empty(), "{:?}", watcher.rows(&query));
+
+    let subjects =
+        |watcher: &mut Database| watcher.rows(&format!("select distinct subject from ({query}) a order by 1"));
+    shop.run("select pgmq.send('orchestration_step_results', '{\"nonsense\": true}')");
+    shop.eventually("select count(*) = 1 from tasker.rejected_messages");
+    shop.run("select pgmq.drop_queue('shop_queue')");
+    assert_eq!(subjects(&mut watcher), ["queue shop_queue", "rejected messages"]);
+    cluster.set("tasker.enabled", "off");
+    shop.eventually("select situation = 'switched off' from tasker.orchestrator_status");
+    assert_eq!(subjects(&mut watcher), ["engine", "queue shop_queue", "rejected messages"]);
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod common;
-use common::{A_MOMENT, Cluster, Database, eventually, play, two_steps};
+use common::{A_MOMENT, Cluster, Database, eventually, play, tell, two_steps};
 
 fn shop(cluster: &Cluster) -> Database {
     let mut shop = cluster.create("shop");
@@ -152,7 +152,7 @@ fn a_standby_that_is_promoted_under_load_goes_on_with_all_that_was_acknowledged(
         after.eventually(
             "select coalesce(bool_and(situation = 'running' and passes > 0), false) from tasker.orchestrator_status",
         );
-        println!("promoted in {promoted:?}, first pass after {:?}", start.elapsed() - promoted);
+        tell(&format!("promoted in {promoted:?}, first pass after {:?}", start.elapsed() - promoted));
         *failover.primary.lock().unwrap() = &standby;
         let finished = after.number("select count(*) from tasker.tasks where finished_at is not null");
         after

@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, c_int};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -75,6 +76,11 @@ pub fn output(command: &mut Command) -> String {
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{command:?}: {}\n{out}{err}", done.status);
     out.into_owned()
+}
+
+/// Says something that is to be seen although the test passes: println! is shown only when it fails.
+pub fn tell(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// A number from the environment, for tests that are short unless told otherwise.
