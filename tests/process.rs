@@ -1,10 +1,8 @@
 //! The processes: they come back, they obey the settings, they lose nothing. One test at a time, since each disturbs the
 //! whole cluster.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, MutexGuard};
 use std::thread;
-use std::time::Instant;
 
 mod common;
 use common::{A_MOMENT, Cluster, Database, alone, eventually, play, signal, two_steps};
@@ -98,46 +96,6 @@ fn a_killed_orchestrator_costs_nothing() {
     shop.is_served();
     finishes(&mut shop);
     assert_eq!(shop.value("select count(*) from tasker.tasks"), "200");
-}
-
-#[test]
-fn a_fast_shutdown_under_load_ends_at_once_and_loses_nothing() {
-    let _turn = turn();
-    let mut shop = shop("stopped");
-    let over = AtomicBool::new(false);
-    let requested = thread::scope(|scope| {
-        let requesters: Vec<_> = (0..2).map(|_| scope.spawn(|| request_while_up(&over))).collect();
-        let worker = scope.spawn(|| work_while_up(&over));
-        shop.eventually("select count(*) > 100 from tasker.tasks where finished_at is not null");
-        let start = Instant::now();
-        CLUSTER.stop("fast");
-        assert!(start.elapsed().as_secs() < 10, "it took {:?}", start.elapsed());
-        over.store(true, Ordering::Relaxed);
-        worker.join().unwrap();
-        requesters.into_iter().map(|requester| requester.join().unwrap()).sum::<i64>()
-    });
-    CLUSTER.start_again();
-    let mut shop = CLUSTER.connect("stopped");
-    shop.is_served();
-    finishes(&mut shop);
-    // A commit may have been followed by the end before its answer had arrived.
-    let kept = shop.number("select count(*) from tasker.tasks");
-    assert!((requested..=requested + 2).contains(&kept), "{requested} requested, {kept} kept");
-}
-
-fn request_while_up(over: &AtomicBool) -> i64 {
-    let mut shop = CLUSTER.connect("stopped");
-    let mut committed = 0;
-    while !over.load(Ordering::Relaxed) && shop.try_rows("select tasker.request_task('shop', 'two')").is_ok() {
-        committed += 1;
-    }
-    committed
-}
-
-/// Pops and reports in one transaction: what the end cuts off is rolled back.
-fn work_while_up(over: &AtomicBool) {
-    let mut shop = CLUSTER.connect("stopped");
-    while !over.load(Ordering::Relaxed) && play::try_work_off(&mut shop, "shop").is_ok() {}
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 mod common;
-use common::random::Random;
+use common::random::{Random, random_steps};
 use common::{Cluster, Database, eventually};
 use serde_json::{Value, json};
 
@@ -16,10 +16,9 @@ const SEED: u64 = 20_261_123;
 const NAMESPACES: [(&str, &str); 3] = [("wide", "null"), ("narrow", "20"), ("tight", "3")];
 const MAX_ATTEMPTS: u64 = 4;
 
-/// A template whose steps stand in any order: parents before or after their children.
 fn random_template(random: &mut Random, number: usize) -> Value {
     let size = if random.once_in(10) { 40 } else { 1 + random.below(12) };
-    let steps = random.steps(size, MAX_ATTEMPTS);
+    let steps = random_steps(random, size, MAX_ATTEMPTS, &json!({}));
     let namespace = NAMESPACES[number % NAMESPACES.len()].0;
     json!({"namespace_name": namespace, "name": format!("dag_{number}"), "version": "1.0.0", "steps": steps})
 }

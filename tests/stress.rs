@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod common;
-use common::random::Random;
+use common::random::{Random, random_steps};
 use common::{Cluster, Database};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn variable(name: &str, default: u64) -> u64 {
 fn template(random: &mut Random, number: u64) -> Value {
     let mut steps = {
         let size = 1 + random.below(8);
-        random.steps(size, 3)
+        random_steps(random, size, 3, &json!({}))
     };
     // Who forgets a step is found out soon.
     steps.iter_mut().for_each(|step| step["timeout_seconds"] = json!(1));

@@ -61,6 +61,11 @@ call pg_temp.passes();
 select count(*) from tasker.held_events;
 select count(*) from events where event = 'task_cancelled';
 reset tasker.notify;
+-- Autovacuum never holds a queue as a whole, or events of that moment were lost.
+select relname, array_to_string(array(select o from unnest(reloptions) o where o like 'vacuum_truncate=%'), '') as option
+from pg_class
+where relnamespace = 'pgmq'::regnamespace and relname in ('q_test_events_events', 'q_test_events_queue', 'q_orchestration_step_results')
+order by relname;
 
 -- A dropped event queue stops nothing.
 drop view events;

@@ -77,6 +77,8 @@ begin
   select 'task with nothing active', t.task_id, 'ended'::text, t.state
   from tasker.tasks t
   where t.state = 'in_progress' and t.active_steps = 0
+    -- One that could not be finished is tried again.
+    and t.task_id not in (select m.task_id from tasker.timers m where m.kind = 'finish')
   order by t.task_id;
 
   -- What a cancel left alone is a report of an open transaction, which is settled when that commits.

@@ -1,5 +1,6 @@
 -- A pgmq queue of ours, with storage settings that suit a queue: its rows live for milliseconds, and whoever reads
--- walks over the dead ones, so vacuum comes early. Reads change vt, which is indexed: no fillfactor makes them HOT.
+-- walks over the dead ones, so vacuum comes early. Reads change vt, which is indexed: no fillfactor makes them HOT. Vacuum
+-- must not truncate: it would hold the queue as a whole for a moment, and what comes then would have to wait.
 -- Returns whether it was made. grants: what roles that speak plain pgmq need, with {queue} for its table.
 create or replace function tasker._ensure_queue(queue_name text, grants text)
 returns boolean
@@ -13,7 +14,8 @@ begin
   if to_regclass(format('pgmq.%I', 'q_' || _ensure_queue.queue_name)) is null then
     perform pgmq.create(_ensure_queue.queue_name);
     execute format(
-      'alter table pgmq.%I set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 1)',
+      'alter table pgmq.%I set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, '
+        'autovacuum_vacuum_insert_scale_factor = 1, vacuum_truncate = off)',
       'q_' || _ensure_queue.queue_name);
     execute format('grant %s', replace(_ensure_queue.grants, '{queue}', format('pgmq.%I', 'q_' || _ensure_queue.queue_name)));
     return true;

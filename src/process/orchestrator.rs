@@ -88,6 +88,8 @@ fn prepare_session() {
     session::set(c"default_transaction_isolation", c"read committed");
     session::set(c"default_transaction_read_only", c"off");
     session::set(c"jit", c"off");
+    // pgmq's functions hold backslashes in plain strings.
+    session::set(c"standard_conforming_strings", c"on");
 }
 
 /// What follows a turn of the loop.

@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, c_int};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ pub mod play;
 pub mod random;
 
 /// How long a condition may take to come true. Generous: it only costs time when a test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long to watch that something does not happen.
 pub const A_MOMENT: Duration = Duration::from_millis(300);
 
@@ -73,12 +74,37 @@ pub fn server_program(name: &str) -> PathBuf {
     Path::new(&environment("PG_BINDIR")).join(name)
 }
 
+/// A command that runs as the server's user: Postgres refuses to run as root, and a test may.
+pub fn as_server_user(program: impl AsRef<OsStr>) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program).current_dir("/");
+    command
+}
+
+pub fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).trim() == "0"
+}
+
 /// Runs a command to its end and returns what it printed. Panics when it fails.
 pub fn output(command: &mut Command) -> String {
     let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{command:?}: {}\n{out}{err}", done.status);
     out.into_owned()
+}
+
+/// Says something that is to be seen although the test passes: println! is shown only when it fails.
+pub fn tell(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+/// A number from the environment, for tests that are short unless told otherwise.
+pub fn number_from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
 /// Sends a signal to a process. By the shell's own `kill`: a bare machine has no other.
@@ -140,6 +166,27 @@ impl Cluster {
         cluster
     }
 
+    /// Starts a copy of a running cluster, made by pg_basebackup; one that follows it with `follows`, by this name.
+    pub fn start_copy(of: &Cluster, name: &str, follows: bool, settings: &[&str]) -> Cluster {
+        let mut cluster = Cluster::start(name, &[]);
+        cluster.stop("immediate");
+        let data = cluster.home().join("data");
+        output(as_server_user("rm").arg("-rf").arg(&data));
+        let mut backup = as_server_user(server_program("pg_basebackup"));
+        backup.args(["-h", &of.host, "-p", &of.port, "-U", "postgres", "--checkpoint=fast", "-D"]).arg(&data);
+        output(&mut backup);
+        cluster.settings.extend(settings.iter().map(ToString::to_string));
+        if follows {
+            output(as_server_user("touch").arg(data.join("standby.signal")));
+            cluster.settings.push(format!(
+                "primary_conninfo=host={} port={} user=postgres application_name={name}",
+                of.host, of.port
+            ));
+        }
+        cluster.start_again();
+        cluster
+    }
+
     /// Starts it after `stop`. Returns where it is, as shell text.
     pub fn start_again(&self) -> String {
         output(cluster_script("start", &self.dir).args(&self.settings))
@@ -168,10 +215,17 @@ impl Cluster {
     }
 
     pub fn try_connect(&self, database: &str) -> Result<Database, postgres::Error> {
-        let mut config = Config::new();
-        config.host_path(&self.host).port(self.port.parse().unwrap_or_default()).user("postgres").dbname(database);
-        let client = config.connect(NoTls)?;
-        Ok(Database { client, name: database.to_string() })
+        Database::connect(&self.host, &self.port, "postgres", database)
+    }
+
+    /// Where it can be reached: the folder of its socket, and the port.
+    pub fn address(&self) -> [&str; 2] {
+        [&self.host, &self.port]
+    }
+
+    /// The folder that holds its data, its log and its socket, and belongs to the server's user.
+    pub fn home(&self) -> &Path {
+        Path::new(&self.host)
     }
 
     /// A command whose libpq finds this database.
@@ -212,6 +266,12 @@ pub struct Database {
 }
 
 impl Database {
+    pub fn connect(host: &str, port: &str, user: &str, database: &str) -> Result<Database, postgres::Error> {
+        let mut config = Config::new();
+        config.host_path(host).port(port.parse().unwrap_or_default()).user(user).dbname(database);
+        Ok(Database { client: config.connect(NoTls)?, name: database.to_string() })
+    }
+
     /// Runs statements; in one transaction, unless they say otherwise.
     pub fn run(&mut self, sql: &str) {
         self.rows(sql);

@@ -1,4 +1,4 @@
-//! Random numbers that a seed repeats, and random graphs.
+//! Chance that repeats: the same seed gives the same numbers on every machine.
 
 use serde_json::{Value, json};
 
@@ -22,19 +22,27 @@ impl Random {
         self.below(times) == 0
     }
 
-    /// Steps that stand in any order: parents before or after their children. Delays are of a few milliseconds.
-    pub fn steps(&mut self, size: u64, max_attempts: u64) -> Vec<Value> {
-        let density = 1 + self.below(4);
-        let mut steps: Vec<Value> = Vec::new();
-        for step in 0..size {
-            let parents: Vec<_> =
-                (0..step).filter(|_| self.below(step) < density).map(|parent| format!("s{parent}")).collect();
-            let backoff = ["none", "linear", "exponential", "fibonacci"][self.below(4) as usize];
-            let retry =
-                json!({"max_attempts": max_attempts, "backoff": backoff, "backoff_base_ms": 1 + self.below(20)});
-            let place = self.below(step + 1) as usize;
-            steps.insert(place, json!({"name": format!("s{step}"), "dependencies": parents, "retry": retry}));
-        }
-        steps
+    /// One of them. There must be one.
+    pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.below(choices.len() as u64) as usize]
     }
+}
+
+/// The steps of a template, in any order: parents before or after their children. Every step gets `extra`'s fields.
+pub fn random_steps(random: &mut Random, size: u64, max_attempts: u64, extra: &Value) -> Vec<Value> {
+    let density = 1 + random.below(4);
+    let mut steps: Vec<Value> = Vec::new();
+    for step in 0..size {
+        let parents: Vec<_> =
+            (0..step).filter(|_| random.below(step) < density).map(|parent| format!("s{parent}")).collect();
+        let backoff = ["none", "linear", "exponential", "fibonacci"][random.below(4) as usize];
+        let retry = json!({"max_attempts": max_attempts, "backoff": backoff, "backoff_base_ms": 1 + random.below(20)});
+        let place = random.below(step + 1) as usize;
+        let mut new = json!({"name": format!("s{step}"), "dependencies": parents, "retry": retry});
+        for (field, value) in extra.as_object().into_iter().flatten() {
+            new[field] = value.clone();
+        }
+        steps.insert(place, new);
+    }
+    steps
 }
