@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 const BEFORE: &[&str] = &["schema.sql", "tables.sql"];
-const AFTER: &[&str] = &["engine/", "functions/", "views.sql", "grants.sql"];
+const AFTER: &[&str] = &["engine/", "functions/", "views.sql", "dump.sql", "grants.sql"];
 
 fn main() -> io::Result<()> {
     let sql = Path::new(&std::env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("sql");

@@ -312,20 +312,6 @@ create table tasker.identity (
 );
 comment on table tasker.identity is 'The cluster and database that this engine belongs to. A copy with another identity stays idle until take_over().';
 
--- A dump carries all of it, sequences included.
-do $$
-declare
-  relation regclass;
-begin
-  for relation in
-    select c.oid::regclass
-    from pg_catalog.pg_class c
-    where c.relnamespace = 'tasker'::regnamespace and c.relkind in ('r', 'S')
-  loop
-    perform pg_catalog.pg_extension_config_dump(relation, '');
-  end loop;
-end $$;
-
 -- A request with all of its fields resolved: what request_tasks and the request queue agree on.
 create type tasker._task_request as (
   template_id           bigint,
