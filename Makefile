@@ -1,11 +1,11 @@
-# PG=16 or PG_CONFIG=/path picks the server, PROFILE=dev the cargo profile; KEEP=1 leaves the demo's cluster running,
-# FRESH=1 gives psql a new one. All of them reach the scripts through the environment.
-export PG PG_CONFIG PROFILE KEEP FRESH BENCH BENCH_QUICK BENCH_ROUNDS BENCH_WORKERS BENCH_MINUTES
+# PG=18 or PG_CONFIG=/path picks the server, PGMQ=1.13.0 its pgmq, PROFILE=dev the cargo profile; KEEP=1 leaves the
+# demo's cluster running, FRESH=1 gives psql a new one. All of them reach the scripts through the environment.
+export PG PG_CONFIG PGMQ PROFILE KEEP FRESH BENCH BENCH_QUICK BENCH_ROUNDS BENCH_WORKERS BENCH_MINUTES
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-tests build install demo psql bench test test-unit test-regress test-isolation test-integration \
-	lint fmt reference stop clean
+	lint fmt reference freeze stop clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ fmt: ## format the Rust code
 
 reference: install ## write docs/sql-reference.md anew from the extension's comments
 	@scripts/sql-reference
+
+freeze: build ## keep this version's install script for ever, as the last step of a release
+	@scripts/freeze
 
 stop: ## end the clusters left under target/
 	@scripts/stop

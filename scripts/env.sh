@@ -1,6 +1,6 @@
 # Sourced by the scripts beside it: where things are, which server is meant, and a few helpers.
 #
-#   PG=16            the server of that major version under /usr/lib/postgresql
+#   PG=18            the server of that major version under /usr/lib/postgresql, else the one that scripts/build-server made
 #   PG_CONFIG=path   exactly that server; without either, the one on the PATH, else the newest one installed
 #   PROFILE=release  cargo profile of the installed library
 # shellcheck shell=bash disable=SC2034
@@ -38,10 +38,24 @@ newest_server() {
   done
 }
 
+# Where scripts/build-server puts servers: users other than root must be able to run them.
+if is_root; then BUILT_SERVERS=/var/cache/tasker_pg; else BUILT_SERVERS=${XDG_CACHE_HOME:-$HOME/.cache}/tasker_pg; fi
+
+# Prints the pg_config of the server of that major version; nothing when there is none.
+server_of_version() {
+  local candidate
+  for candidate in "/usr/lib/postgresql/$1" "$BUILT_SERVERS/postgresql-$1"; do
+    if has_server "$candidate/bin/pg_config"; then echo "$candidate/bin/pg_config"; return; fi
+  done
+}
+
 # Prints the pg_config of the server that is meant; nothing when there is none.
 find_server() {
   local candidate=${PG_CONFIG:-}
-  [[ -n $candidate || -z ${PG:-} ]] || candidate=/usr/lib/postgresql/$PG/bin/pg_config
+  if [[ -z $candidate && -n ${PG:-} ]]; then
+    server_of_version "$PG"
+    return
+  fi
   if [[ -n $candidate ]]; then
     candidate=$(command -v "$candidate" || true)
     if has_server "$candidate"; then echo "$candidate"; fi
@@ -66,6 +80,9 @@ use_server() {
   FEATURES=(--no-default-features --features "pg$PG_MAJOR")
   export PG_CONFIG PG_BINDIR PG_MAJOR
 }
+
+# The version of this checkout.
+version() { sed -nE '1,/^version/s/^version *= *"([^"]+)".*/\1/p' "$ROOT/Cargo.toml"; }
 
 # The version that Cargo.toml pins pgrx to; cargo-pgrx has to be the same.
 pgrx_pin() { sed -nE 's/^pgrx *= *(\{ *version *= *)?"=([0-9.]+)".*/\2/p' "$ROOT/Cargo.toml"; }

@@ -350,22 +350,6 @@ create table tasker.namespace_grants (
 comment on table tasker.namespace_grants is 'Roles whose rights are limited to namespaces, by grant_worker() and its kin. By name: an author''s namespace need not exist yet.';
 comment on column tasker.namespace_grants.plain is 'Whether a worker may also use plain pgmq.';
 
--- A dump carries all of it, sequences included.
-do $$
-declare
-  relation regclass;
-begin
-  for relation in
-    select c.oid::regclass
-    from pg_catalog.pg_class c
-    where c.relnamespace = 'tasker'::regnamespace and c.relkind in ('r', 'S')
-  loop
-    -- A role that is gone would be dumped as its number, which is somebody else's where it is restored.
-    perform pg_catalog.pg_extension_config_dump(relation, case when relation = 'tasker.namespace_grants'::regclass
-      then 'where exists (select from pg_catalog.pg_roles r where r.oid = role)' else '' end);
-  end loop;
-end $$;
-
 -- A request with all of its fields resolved: what request_tasks and the request queue agree on.
 create type tasker._task_request as (
   template_id           bigint,

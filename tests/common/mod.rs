@@ -133,8 +133,30 @@ fn cluster_script(verb: &str, dir: &Path) -> Command {
     command
 }
 
+/// Says that something was not tested, and why: past the capture of output, so that scripts/test can repeat it in the end.
+pub fn skip(what: &str) {
+    // Its own line, whatever stands before it.
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED {what}");
+}
+
+/// The newest server there is that is newer than the one under test and has this very extension: its major version.
+pub fn newer_server() -> Option<u32> {
+    let newer = r#"
+        source scripts/env.sh && use_server
+        script=extension/tasker_pg--$(version).sql
+        for major in 18 17 16; do
+          [[ $major -gt $PG_MAJOR ]] || continue
+          config=$(server_of_version "$major")
+          if [[ -n $config ]] && cmp -s "$PG_SHAREDIR/$script" "$("$config" --sharedir)/$script"; then echo "$major"; break; fi
+        done"#;
+    let found = output(Command::new("bash").args(["-c", newer]).current_dir(project(".")));
+    found.trim().parse().ok()
+}
+
 pub struct Cluster {
     dir: PathBuf,
+    /// The major version of its server, where it is not the one under test.
+    server: Option<u32>,
     settings: Vec<String>,
     host: String,
     port: String,
@@ -144,6 +166,22 @@ impl Cluster {
     /// Starts a new cluster with these settings ("name=value"); tasker_pg is preloaded unless they say otherwise. It is
     /// removed when the test program ends.
     pub fn start(name: &str, settings: &[&str]) -> Cluster {
+        Cluster::new(name, None, settings).started()
+    }
+
+    /// The same, of another server than the one under test.
+    pub fn start_with(server: u32, name: &str, settings: &[&str]) -> Cluster {
+        Cluster::new(name, Some(server), settings).started()
+    }
+
+    /// Makes and starts a cluster of a newer server by pg_upgrade from this one, which ends.
+    pub fn upgraded(&self, server: u32, name: &str) -> Cluster {
+        let upgraded = Cluster { settings: self.settings.clone(), ..Cluster::new(name, Some(server), &[]) };
+        output(upgraded.script("upgrade").arg(&self.dir));
+        upgraded.started()
+    }
+
+    fn new(name: &str, server: Option<u32>, settings: &[&str]) -> Cluster {
         let dir = Path::new(&environment("TASKER_CLUSTERS")).join(name);
         output(&mut cluster_script("remove", &dir)); // of a run that was killed
         let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,14 +194,25 @@ impl Cluster {
         // Every database of a test takes a worker.
         let settings =
             ["fsync=off", "max_worker_processes=40"].iter().chain(settings).map(ToString::to_string).collect();
-        let mut cluster = Cluster { dir, settings, host: String::new(), port: String::new() };
-        let printed = cluster.start_again();
+        Cluster { dir, server, settings, host: String::new(), port: String::new() }
+    }
+
+    fn started(mut self) -> Cluster {
+        let printed = self.start_again();
         let value = |name: &str| {
             let found = printed.split_whitespace().find_map(|word| word.strip_prefix(name));
             found.unwrap_or_else(|| panic!("no {name} in {printed}")).to_string()
         };
-        (cluster.host, cluster.port) = (value("PGHOST="), value("PGPORT="));
-        cluster
+        (self.host, self.port) = (value("PGHOST="), value("PGPORT="));
+        self
+    }
+
+    fn script(&self, verb: &str) -> Command {
+        let mut command = cluster_script(verb, &self.dir);
+        if let Some(server) = self.server {
+            command.env("PG", server.to_string()).env_remove("PG_CONFIG");
+        }
+        command
     }
 
     /// Starts a copy of a running cluster, made by pg_basebackup; one that follows it with `follows`, by this name.
@@ -189,12 +238,12 @@ impl Cluster {
 
     /// Starts it after `stop`. Returns where it is, as shell text.
     pub fn start_again(&self) -> String {
-        output(cluster_script("start", &self.dir).args(&self.settings))
+        output(self.script("start").args(&self.settings))
     }
 
     /// Ends the server in the given way, "fast" or "immediate".
     pub fn stop(&self, mode: &str) {
-        output(cluster_script("stop", &self.dir).arg(mode));
+        output(self.script("stop").arg(mode));
     }
 
     /// Creates a database with the extension.

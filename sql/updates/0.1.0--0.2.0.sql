@@ -1,0 +1,2 @@
+-- From 0.1.0 to 0.2.0, by hand: tables, types, and functions that CREATE OR REPLACE cannot change (another type of
+-- result, other names of parameters). `cargo test --test upgrade` says what is missing here.
