@@ -91,21 +91,27 @@ begin
     order by s.step_id
     for no key update skip locked
   ) s;
-  -- A row that has gone meanwhile is simply not there.
+  -- A row that has gone meanwhile is simply not there. One look for each: all at once (`= any`) may be planned as a scan of
+  -- the whole index, while the table is small, and stay so when a million wait.
   select array_agg(w.row_id) into held_rows
-  from (
+  from unnest(row_ids, row_tasks, row_steps) r(row_id, task_id, step_id)
+  cross join lateral (
     select w.ctid as row_id
     from tasker.waiting w
-    where w.ctid = any(row_ids) and w.task_id = any(held) and (w.step_id is null or w.step_id = any(held_steps))
-      and w.claimed_by is null
+    where w.ctid = r.row_id and w.claimed_by is null
+      and case when r.task_id in (select unnest(held)) and (r.step_id is null or r.step_id in (select unnest(held_steps))) then true end
     for update skip locked
-  ) w;
+    offset 0) w;
 
   -- ready_ids are at most `wanted + skipped`; they take their place before the rows that are surplus.
   with mine as (
-    select w.ctid as row_id, w.template_id, w.task_id, w.step_id, w.priority, w.since
-    from tasker.waiting w
-    where w.ctid = any(held_rows)
+    select w.*
+    from unnest(held_rows) r(row_id)
+    cross join lateral (
+      select w.ctid as row_id, w.template_id, w.task_id, w.step_id, w.priority, w.since
+      from tasker.waiting w
+      where w.ctid = r.row_id
+      offset 0) w
     union all
     select null, t.template_id, t.task_id, r.step_id, t.priority, greatest(t.run_at, t.created_at)
     from unnest(ready_ids) r(step_id)
