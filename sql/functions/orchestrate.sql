@@ -14,6 +14,7 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set join_collapse_limit = 1
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict error
 declare
