@@ -262,15 +262,17 @@ comment on table tasker.task_transitions is 'Every change of a task''s state, ap
 create table tasker.step_transitions (
   step_transition_id bigint generated always as identity,
   step_id            bigint not null,
-  task_id            bigint not null,
   created_at         timestamptz not null,
   attempt            integer not null,
   from_state         text,
   to_state           text not null,
   actor              text not null,
   metadata           jsonb,
-  constraint step_transitions_pkey primary key (step_id, step_transition_id)
+  execution_time_ms  integer
 );
+-- No key: nothing refers to these rows, and 8 bytes less an entry are 3 % of a step's write-ahead log beyond its messages.
+create index step_transitions_by_step on tasker.step_transitions (step_id);
+comment on column tasker.step_transitions.execution_time_ms is 'How long the attempt took, as its worker says.';
 comment on table tasker.step_transitions is 'Every change of a step''s state, append-only. actor is the session user.';
 
 create table tasker.rejected_messages (
@@ -379,7 +381,7 @@ create type tasker._outcome as (
   results      jsonb,
   error        jsonb,
   metadata     jsonb,  -- orchestration_metadata as the worker sent it
-  took_ms      numeric
+  took_ms      integer
 );
 
 -- The end of a task or step, as it is published.

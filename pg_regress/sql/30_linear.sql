@@ -54,7 +54,7 @@ select * from pg_temp.pass();
 -- Finished: results, history and what wait_for_task says.
 select * from tasker.wait_for_task(:task);
 select t.step_name, t.state, t.attempts, t.results from tasker.task_results(:task) t;
-select s.step_name, x.from_state, x.to_state, x.attempt from tasker.step_transitions x join tasker.step_status s using (step_id) where x.task_id = :task order by x.step_transition_id;
+select s.step_name, x.from_state, x.to_state, x.attempt from tasker.step_transitions x join tasker.step_status s using (step_id) where s.task_id = :task order by x.step_transition_id;
 select x.from_state, x.to_state from tasker.task_transitions x where x.task_id = :task order by x.task_transition_id;
 select l.name, l.dependency_level from tasker.calculate_dependency_levels(:task) l;
 select * from pg_temp.queue('test_linear');

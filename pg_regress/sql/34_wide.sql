@@ -49,7 +49,7 @@ select count(*) as parents, bool_and(d.results = to_jsonb(d.n)) as in_order from
 select pgmq.send('orchestration_step_results', jsonb_build_object('step_id', pg_temp.step(:task, 'sink'), 'status', 'success')) > 0 as sent;
 select * from pg_temp.pass();
 select * from pg_temp.context(:task);
-select x.to_state, count(*) from tasker.step_transitions x where x.task_id = :task group by x.to_state order by x.to_state;
+select x.to_state, count(*) from tasker.step_transitions x where x.step_id >> 16 = :task group by x.to_state order by x.to_state;
 
 -- In a namespace with room for a hundred the same fan-out goes out by the hundred; what
 -- waits is ready. Ten turns empty it, the eleventh runs the sink.

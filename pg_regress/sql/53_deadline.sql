@@ -38,7 +38,7 @@ call pg_temp.later('0.000001 seconds');
 select * from pg_temp.pass();
 select pg_temp.task(:task) as task, pg_temp.steps(:task) as steps;
 select from_state, to_state, metadata from tasker.task_transitions where task_id = :task order by task_transition_id desc limit 1;
-select distinct metadata from tasker.step_transitions where task_id = :task and to_state = 'cancelled';
+select distinct metadata from tasker.step_transitions where step_id >> 16 = :task and to_state = 'cancelled';
 select * from pg_temp.queue('test_deadline');
 select steps as in_flight from pg_temp.in_flight('test_deadline');
 

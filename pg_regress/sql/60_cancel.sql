@@ -48,7 +48,7 @@ select ts.name, st.attempt, st.from_state, st.to_state, st.metadata
 from tasker.step_transitions st
 join tasker.steps s using (step_id)
 join tasker.template_steps ts using (template_step_id)
-where st.task_id = :task and st.to_state = 'cancelled'
+where s.task_id = :task and st.to_state = 'cancelled'
 order by st.step_id;
 select * from tasker.check();
 

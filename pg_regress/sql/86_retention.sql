@@ -8,7 +8,7 @@
 call pg_temp.register('{"namespace_name": "test_retention", "name": "one", "steps": [{"name": "a", "retry": {"max_attempts": 1}}]}');
 create temp view kept as
 select t.reason, t.state, count(*) as tasks, sum((select count(*) from tasker.steps s where s.task_id = t.task_id)) as steps,
-  sum((select count(*) from tasker.step_transitions s where s.task_id = t.task_id)) as step_transitions
+  sum((select count(*) from tasker.step_transitions s where s.step_id >> 16 = t.task_id)) as step_transitions
 from tasker.tasks t join tasker.namespaces n using (namespace_id)
 where n.name = 'test_retention'
 group by t.reason, t.state

@@ -48,8 +48,8 @@ begin
     where s.step_id = b.step_id
     returning s.step_id, s.task_id, s.attempts, s.msg_id, b.state as from_state
   ), audited as (
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select c.step_id, c.task_id, at, c.attempts, c.from_state, 'cancelled', session_user,
+    insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
+    select c.step_id, at, c.attempts, c.from_state, 'cancelled', session_user,
       jsonb_build_object('reason', _cancel_steps.reason)
     from cancelled c
   ), unparked as (

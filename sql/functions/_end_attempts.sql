@@ -31,19 +31,16 @@ begin
     over := tasker._fail_attempts(outcomes, at);
   end if;
 
-  with completed as (
-    update tasker.steps s
-    set state = 'complete', results = o.results, finished_at = at,
-      reported_at = coalesce(s.reported_at, at), reported_status = 'success'
-    from unnest(outcomes) o
-    where o.success and s.step_id = o.step_id
-    returning s.step_id, s.task_id, o.attempt, o.from_state, o.metadata, o.took_ms
-  )
-  insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-  select c.step_id, c.task_id, at, c.attempt, c.from_state, 'complete', session_user,
-    case when c.metadata is not null or c.took_ms is not null then
-      jsonb_strip_nulls(jsonb_build_object('execution_time_ms', c.took_ms, 'orchestration_metadata', c.metadata)) end
-  from completed c;
+  update tasker.steps s
+  set state = 'complete', results = o.results, finished_at = at
+  from unnest(outcomes) o
+  where o.success and s.step_id = o.step_id;
+
+  insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata, execution_time_ms)
+  select o.step_id, at, o.attempt, o.from_state, 'complete', session_user,
+    case when o.metadata is not null then jsonb_build_object('orchestration_metadata', o.metadata) end, o.took_ms
+  from unnest(outcomes) o
+  where o.success;
 
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
   select o.namespace_id, o.template_id, -count(*)

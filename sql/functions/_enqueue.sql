@@ -30,8 +30,8 @@ begin
   from unnest(sent_ids, msg_ids, numbers) e(step_id, msg_id, attempt)
   where s.step_id = e.step_id;
 
-  insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor)
-  select e.step_id, e.step_id >> 16, at, e.attempt, e.from_state, 'enqueued', session_user
+  insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor)
+  select e.step_id, at, e.attempt, e.from_state, 'enqueued', session_user
   from unnest(sent_ids, numbers, states) e(step_id, attempt, from_state);
 
   insert into tasker.timers (fire_at, kind, step_ids, attempts)

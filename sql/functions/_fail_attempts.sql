@@ -47,8 +47,8 @@ begin
     from failed f
     where not f.again and not f.unwanted
   ), audited as (
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select f.step_id, f.task_id, at, f.attempt, f.from_state, f.state, session_user,
+    insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
+    select f.step_id, at, f.attempt, f.from_state, f.state, session_user,
       jsonb_build_object('error', f.last_error, 'next_retry_at', f.due)
     from failed f
   ), timed as (

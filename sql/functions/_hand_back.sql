@@ -28,8 +28,8 @@ begin
       and s.state = _hand_back.from_state and s.reported_at is null
     returning s.step_id, s.task_id, s.attempts
   ), audited as (
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select h.step_id, h.task_id, at, h.attempts, _hand_back.from_state, 'waiting_for_retry', session_user,
+    insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
+    select h.step_id, at, h.attempts, _hand_back.from_state, 'waiting_for_retry', session_user,
       jsonb_build_object('reason', _hand_back.reason)
     from handed h
   ), timed as (

@@ -1,6 +1,10 @@
--- Locks the children of steps that are about to be done, so that releasing and enqueueing them waits for nobody, and says
--- what becomes of them: `ready` when no parent is missing any more, else how many still are. Parents with a child that
--- somebody has locked are `held_up`: they cannot end yet. The caller holds the tasks.
+-- What becomes of the children of steps that are about to be done: `ready` when no parent is missing any more, else how many
+-- still are. Parents with a child that somebody has locked are `held_up`: they cannot end yet, so that releasing and
+-- enqueueing their children waits for nobody. The caller holds the tasks.
+--
+-- A child that nobody has ever locked (xmax is 0) is not locked here either: it is updated a moment later. Its task's lock
+-- keeps all of ours away from it, and who locks it by hand within that moment is waited for as long as lock_timeout says,
+-- once: the next look sees that lock. An explicit lock costs 54 bytes of write-ahead log a step.
 create or replace function tasker._hold_children(
   parents bigint[], templates bigint[],
   out ready bigint[], out unready bigint[], out still_missing integer[], out held_up bigint[])
@@ -9,49 +13,50 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  locked bigint[];
+  touched bigint[];
+  locked  bigint[];
+  mine    boolean := false;
 begin
-  with edge as materialized (
-    select (p.step_id & ~65535::bigint) + 1 + d.child_index as child_id
-    from unnest(_hold_children.parents, templates) p(step_id, template_id)
-    -- `offset 0`: else all edges of the template are read for every parent (4 ms a step in a fan of 9,000).
-    cross join lateral (
-      select d.child_index
-      from tasker.template_dependencies d
-      where d.template_id = p.template_id and d.parent_index = (p.step_id & 65535)::integer - 1
-      offset 0) d
-  ), held as (
-    select s.step_id, s.remaining_parents, s.state = 'pending' as pending
-    from tasker.steps s
-    where s.step_id = any(array(select distinct e.child_id from edge e))
-    order by s.step_id
-    for no key update skip locked
-  ), child as (
-    -- Not a join of the two: that would be a loop over both.
-    select c.step_id, max(c.remaining) - count(*) filter (where c.remaining is null) as missing, bool_or(c.pending) as pending
-    from (
-      select e.child_id, null::integer, null::boolean from edge e
-      union all
-      select h.step_id, h.remaining_parents, h.pending from held h
-    ) c(step_id, remaining, pending)
-    group by c.step_id
-  )
-  select array_agg(c.step_id order by c.step_id) filter (where c.missing = 0 and c.pending),
-    array_agg(c.step_id) filter (where c.missing > 0 or not c.pending),
-    array_agg(c.missing) filter (where c.missing > 0 or not c.pending),
-    array_agg(c.step_id) filter (where c.missing is null)
-  into ready, unready, still_missing, locked
-  from child c;
-
-  if locked is not null then
-    held_up := tasker._parents_of(locked);
-    select r.ready, r.unready, r.still_missing, _hold_children.held_up || r.held_up
-    into _hold_children.ready, _hold_children.unready, _hold_children.still_missing, _hold_children.held_up
-    from (
-      select array_agg(p.step_id) as parents, array_agg(p.template_id) as templates
+  loop
+    with edge as materialized (
+      select (p.step_id & ~65535::bigint) + 1 + d.child_index as child_id
       from unnest(_hold_children.parents, _hold_children.templates) p(step_id, template_id)
-      where p.step_id not in (select unnest(_hold_children.held_up))
-    ) p
-    cross join lateral tasker._hold_children(coalesce(p.parents, '{}'), p.templates) r;
-  end if;
+      -- `offset 0`: else all edges of the template are read for every parent (4 ms a step in a fan of 9,000).
+      cross join lateral (
+        select d.child_index
+        from tasker.template_dependencies d
+        where d.template_id = p.template_id and d.parent_index = (p.step_id & 65535)::integer - 1
+        offset 0) d
+    ), child as (
+      -- Not a join of the two: that would be a loop over both.
+      select c.step_id, max(c.remaining) - count(*) filter (where c.remaining is null) as missing,
+        bool_or(c.pending) as pending, bool_or(c.touched) as touched
+      from (
+        select e.child_id, null::integer, null::boolean, null::boolean from edge e
+        union all
+        select s.step_id, s.remaining_parents, s.state = 'pending', s.xmax <> '0'
+        from tasker.steps s
+        where s.step_id = any(array(select distinct e.child_id from edge e))
+      ) c(step_id, remaining, pending, touched)
+      group by c.step_id
+    )
+    select array_agg(c.step_id order by c.step_id) filter (where c.missing = 0 and c.pending),
+      array_agg(c.step_id) filter (where c.missing > 0 or not c.pending),
+      array_agg(c.missing) filter (where c.missing > 0 or not c.pending),
+      array_agg(c.step_id) filter (where c.touched)
+    into ready, unready, still_missing, touched
+    from child c;
+    exit when mine or touched is null;
+
+    select array_agg(s.step_id) into locked
+    from (
+      select s.step_id from tasker.steps s where s.step_id = any(touched) order by s.step_id for no key update skip locked) s;
+    if cardinality(locked) is distinct from cardinality(touched) then
+      held_up := tasker._parents_of(array(select i from unnest(touched) i where i not in (select unnest(locked))));
+      select array_agg(p.step_id), array_agg(p.template_id) into _hold_children.parents, _hold_children.templates
+      from unnest(_hold_children.parents, _hold_children.templates) p(step_id, template_id)
+      where p.step_id not in (select unnest(held_up));
+    end if;
+    mine := true;
+  end loop;
 end $$;

@@ -4,7 +4,7 @@
 create or replace function tasker._read_results(messages jsonb[])
 returns table (
   n bigint, fault text, step_id bigint, attempt integer, reported boolean, success boolean, results jsonb, error jsonb,
-  metadata jsonb, took_ms numeric, bytes integer)
+  metadata jsonb, took_ms integer, bytes integer)
 language sql stable
 begin atomic
   select r.n, r.fault,
@@ -15,7 +15,7 @@ begin atomic
     r.results,
     tasker._error_object(r.error),
     nullif(r.metadata, 'null'),
-    case when r.fault is null and r.took <> 'null' then (r.took)::numeric end,
+    case when r.fault is null and r.took <> 'null' then least((r.took)::numeric, 2147483647)::integer end,
     pg_column_size(r.message)
   from (
     select f.*,

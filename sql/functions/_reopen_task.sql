@@ -37,8 +37,8 @@ begin
     where s.step_id = b.step_id
     returning s.step_id, s.attempts, s.state, s.remaining_parents, b.state as from_state
   ), audited as (
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select r.step_id, _reopen_task.task_id, at, r.attempts, r.from_state, r.state, session_user,
+    insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
+    select r.step_id, at, r.attempts, r.from_state, r.state, session_user,
       jsonb_build_object('reason', _reopen_task.reason)
     from reopened r
   )

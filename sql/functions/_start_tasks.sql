@@ -28,8 +28,8 @@ begin
     order by t.task_id, ts.step_index
     returning step_id, task_id, state, remaining_parents
   ), skipped as (
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select c.step_id, c.task_id, at, 0, 'pending', 'skipped', session_user, '{"reason": "bypass_steps"}'
+    insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
+    select c.step_id, at, 0, 'pending', 'skipped', session_user, '{"reason": "bypass_steps"}'
     from created c
     where c.state = 'skipped'
   ), started as (

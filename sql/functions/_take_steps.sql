@@ -55,8 +55,8 @@ begin
     from unnest(held.step_ids) i(step_id)
     where s.step_id = i.step_id;
 
-    insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select i.step_id, i.step_id >> 16, at, i.attempt, 'enqueued', 'in_progress', session_user,
+    insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
+    select i.step_id, at, i.attempt, 'enqueued', 'in_progress', session_user,
       case when _take_steps.worker_id is not null then jsonb_build_object('worker_id', _take_steps.worker_id) end
     from unnest(held.step_ids, numbers) i(step_id, attempt);
 

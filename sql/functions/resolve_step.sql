@@ -35,8 +35,8 @@ begin
   update tasker.steps s
   set state = 'resolved_manually', results = resolve_step.results, finished_at = at, next_retry_at = null
   where s.step_id = resolve_step.step_id;
-  insert into tasker.step_transitions (step_id, task_id, created_at, attempt, from_state, to_state, actor, metadata)
-  values (resolve_step.step_id, task.task_id, at, step.attempts, step.state, 'resolved_manually',
+  insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
+  values (resolve_step.step_id, at, step.attempts, step.state, 'resolved_manually',
     session_user, jsonb_build_object('reason', resolve_step.reason));
   update tasker.dead_letters d
   set resolved_at = at, resolution = 'resolved_manually', notes = resolve_step.reason, resolved_by = session_user

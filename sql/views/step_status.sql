@@ -18,7 +18,7 @@ select
   s.last_error ->> 'error_type' as error_type,
   s.enqueued_at,
   s.started_at,
-  s.reported_at,
+  coalesce(s.reported_at, case when s.state = 'complete' then s.finished_at end) as reported_at,
   s.finished_at,
   s.last_failure_at,
   s.next_retry_at,

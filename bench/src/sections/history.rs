@@ -67,10 +67,11 @@ fn copy(database: &mut Database, table: &str) -> Result<String> {
         });
         names.push(name);
     }
+    let task = if names.iter().any(|name| name == "task_id") { "o.task_id" } else { "o.step_id >> 16" };
     // Copy after copy, so that rows lie in the order of their tasks.
     Ok(format!(
         "insert into tasker.{table} ({}) overriding system value
-         select {} from generate_series(1, $1::bigint) n cross join lateral (select o.* from tasker.{table} o where o.task_id <= {ORIGINALS} offset n - n) o",
+         select {} from generate_series(1, $1::bigint) n cross join lateral (select o.* from tasker.{table} o where {task} <= {ORIGINALS} offset n - n) o",
         names.join(", "),
         values.join(", ")
     ))
