@@ -18,6 +18,11 @@ const IDENTITY_HOLDS: Duration = Duration::from_secs(60);
 const DISABLED_SLEEP: Duration = Duration::from_secs(60);
 /// A timer that is due but was left, because someone holds its rows, is looked at again after this.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
+/// From so many messages a pass on, the engine counts as busy.
+const MANY: i64 = 32;
+/// How long a busy engine lets messages gather before the next pass. A pass of 100 results costs 7 µs a result more than
+/// one of 300; an engine that is not busy begins at once.
+const GATHER: Duration = Duration::from_millis(2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
@@ -95,6 +100,7 @@ fn prepare_session() {
 /// What follows a turn of the loop.
 enum Next {
     Again,
+    Gather,
     Sleep(Duration),
     Leave(Exit),
 }
@@ -134,6 +140,7 @@ impl Orchestrator {
             session::begin_turn();
             match self.turn() {
                 Next::Again => {}
+                Next::Gather => session::sleep(GATHER),
                 Next::Sleep(duration) => {
                     session::report_statistics_before(duration);
                     session::wait(duration);
@@ -172,7 +179,11 @@ impl Orchestrator {
         };
         self.failures = 0;
         record(&done);
-        Ok(if done.more { Next::Again } else { Next::Sleep(until_due(&done)) })
+        Ok(match done.more {
+            true => Next::Again,
+            false if done.counts.accepted + done.counts.settled >= MANY => Next::Gather,
+            false => Next::Sleep(until_due(&done)),
+        })
     }
 
     fn is_ours(&self) -> bool {
