@@ -29,11 +29,12 @@ begin
       from class c
       join tasker.namespaces n on n.namespace_id = c.namespace_id
       cross join lateral (
-        select w.task_id, w.since
+        -- Tasks, not rows: all steps of a task wait since the same time, side by side in the index.
+        select distinct w.since, w.task_id
         from tasker.waiting w
         where w.namespace_id = c.namespace_id and w.template_id = c.template_id and w.priority = c.priority
           and w.claimed_by is null
-        order by w.since, w.task_id, w.step_id
+        order by w.since, w.task_id
         limit wanted) h
       where not n.paused and (_first_waiting_tasks.namespace is null or n.name = _first_waiting_tasks.namespace)
     )
