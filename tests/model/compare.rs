@@ -54,6 +54,23 @@ impl Game<'_> {
         self.compare_dues(dues)
     }
 
+    /// What get_task_execution_contexts computes from the graph.
+    pub fn compare_statuses(&mut self) -> Check {
+        let mut started: Vec<_> = (0..self.model.tasks.len()).collect();
+        started.retain(|task| !self.model.tasks[*task].steps.is_empty());
+        let expected = started.iter().map(|task| {
+            let (ready, status) = self.model.execution_status(*task);
+            format!("{}|{ready}|{status}", self.task_ids[*task])
+        });
+        let expected = expected.collect::<Vec<_>>().join(", ");
+        let ids: Vec<_> = started.iter().map(|task| self.task_ids[*task].to_string()).collect();
+        let from = format!("tasker.get_task_execution_contexts('{{{}}}')", ids.join(","));
+        match self.database.answer(&format!("select task_id, ready_steps, execution_status from {from}")) {
+            Answer::Rows(found) => same("get_task_execution_contexts", &expected, &found),
+            error => Err(format!("get_task_execution_contexts: {error:?}")),
+        }
+    }
+
     /// They are in the lines as well; here only which is which.
     fn learn_rejected(&mut self, mut found: Vec<(i64, String)>) {
         for rejected in &mut self.model.rejected {

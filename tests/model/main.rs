@@ -73,12 +73,10 @@ fn seconds_now() -> u64 {
 /// The shortest game that still fails, for people.
 fn story(plan: &Plan, log: &[String], difference: &str, seed: u64) -> String {
     let templates = plan.templates.iter().enumerate();
-    let templates: Vec<_> =
-        templates.map(|(number, t)| t.definition("model", &format!("t{number}")).to_string()).collect();
+    let templates: String = templates.map(|(number, template)| format!("t{number}: {template}")).collect();
     format!(
-        "the engine and the model differ (TASKER_MODEL_SEED={seed})\n\nmax_in_flight {:?}\n{}\n\n{}\n\n{difference}\n",
+        "the engine and the model differ (TASKER_MODEL_SEED={seed})\n\nmax_in_flight {:?}\n{templates}\n{}\n\n{difference}\n",
         plan.limit,
-        templates.join("\n"),
         log.join("\n"),
     )
 }

@@ -340,6 +340,22 @@ impl Model {
         })
     }
 
+    /// `execution_status` of a task that has started, with its `ready_steps`.
+    pub fn execution_status(&self, task: usize) -> (usize, &'static str) {
+        let steps = self.steps_of(task);
+        let due = |at: &At| self.step(*at).due.is_some_and(|due| due.1 <= self.now) && self.goes_on(task);
+        let ready = steps.iter().filter(|at| self.is_ready(**at) || due(at)).count();
+        let any = |holds: fn(StepState) -> bool| steps.iter().any(|at| holds(self.step(*at).state));
+        let status = match () {
+            () if ready > 0 => "has_ready_steps",
+            () if any(StepState::in_flight) => "processing",
+            () if any(|state| state == StepState::Error) => "blocked_by_failures",
+            () if !any(|state| matches!(state, StepState::Pending | StepState::WaitingForRetry)) => "all_complete",
+            () => "waiting_for_dependencies",
+        };
+        (ready, status)
+    }
+
     pub fn in_flight(&self, template: Option<usize>) -> i64 {
         let counts = |at: &At| {
             self.step(*at).state.in_flight() && template.is_none_or(|template| self.tasks[at.task].template == template)

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::model::{At, Claim, Message, Model, Post, Rejected, Step, Waiting};
+use crate::plan::{self, Template, name};
 
 impl Model {
     /// All of it as lines, which the database's own are compared with; messages apart, in their order.
@@ -76,5 +77,35 @@ impl fmt::Display for Rejected {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, " claimed by {} until {}", self.by, self.until)
+    }
+}
+
+/// As far as it is not the default.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let words = [
+            self.limit.map(|limit| format!("at most {limit} in flight")),
+            self.minutes.map(|minutes| format!("{minutes} minutes")),
+            self.fail_fast.then(|| "fail_fast".to_string()),
+            self.strict.then(|| "strict".to_string()),
+            self.events.then(|| "events".to_string()),
+        ];
+        writeln!(f, "{}", words.into_iter().flatten().collect::<Vec<_>>().join(", "))?;
+        self.steps.iter().enumerate().try_for_each(|(place, step)| writeln!(f, "  {}{step}", name(place)))
+    }
+}
+
+impl fmt::Display for plan::Step {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let parents: Vec<_> = self.parents.iter().map(|parent| name(*parent)).collect();
+        let after = if parents.is_empty() { String::new() } else { format!(" after {}", parents.join(" ")) };
+        write!(f, "{after}: max_attempts {}, {:?} backoff of {} ms", self.max_attempts, self.backoff, self.base)?;
+        let words = [
+            self.max_backoff.map(|most| format!(", at most {most} ms")),
+            self.timeout.map(|timeout| format!(", timeout {timeout} ms")),
+            (!self.retryable).then(|| ", not retryable".to_string()),
+            self.skippable.then(|| ", skippable".to_string()),
+        ];
+        f.write_str(&words.into_iter().flatten().collect::<String>())
     }
 }

@@ -88,6 +88,7 @@ impl Game<'_> {
         )?;
         self.compare()?;
         self.comes_back_in_time(more == "t", next_due.parse().ok())?;
+        self.compare_statuses()?;
         match self.database.answer("select * from tasker.check()") {
             Answer::Rows(found) => same("tasker.check()", "", &found),
             error => Err(format!("tasker.check(): {error:?}")),
