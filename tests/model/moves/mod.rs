@@ -34,7 +34,7 @@ impl Game<'_> {
         let before = self.model.tasks.len();
         let task = self.model.request(request);
         let sql = format!("select tasker.request_task('{}', 't{number}', {arguments})", self.namespace);
-        let what = format!("request_task of t{number} ({arguments}), task {task}");
+        let what = format!("request_task of t{number}, task {task}: {}", short(&arguments));
         if task < before {
             return self.agree(&what, &self.task_ids[task].to_string(), &sql);
         }
@@ -53,7 +53,7 @@ impl Game<'_> {
             "select pgmq.send('orchestration_task_requests', '{message}'::jsonb {})",
             run_at.unwrap_or_default()
         );
-        let what = format!("request of t{} by queue ({arguments})", request.template);
+        let what = format!("request of t{} by queue: {}", request.template, short(arguments));
         self.model.requests.push(Post::Good(request));
         self.agree_on_success(&what, &sql)
     }
@@ -81,12 +81,13 @@ impl Game<'_> {
         let Answer::Rows(found) = answer else { return Err(format!("the pass failed: {answer:?}")) };
         let mut columns = found.rsplitn(3, '|');
         let [next_due, more, counts] = [(); 3].map(|()| columns.next().unwrap_or_default());
-        same(
-            "what the pass did (accepted|settled|late|rejected|started|enqueued|finished)",
-            &self.passed.row(),
-            counts,
-        )?;
-        self.compare()?;
+        let columns = "accepted|settled|late|rejected|started|enqueued|finished";
+        let counted = same(&format!("what the pass did ({columns})"), &self.passed.row(), counts);
+        // Both: what it has done tells more than how much.
+        match (counted, self.compare()) {
+            (Err(counted), Err(state)) => return Err(format!("{counted}\n\n{state}")),
+            (counted, state) => counted.and(state)?,
+        }
         self.comes_back_in_time(more == "t", next_due.parse().ok())?;
         self.compare_statuses()?;
         match self.database.answer("select * from tasker.check()") {
@@ -111,4 +112,10 @@ impl Game<'_> {
 
 fn answer_of(result: Result<(), &str>, success: &str) -> String {
     result.map_or_else(|state| format!("error {state}"), |()| success.to_string())
+}
+
+/// The arguments of a request without those that have their defaults.
+fn short(arguments: &str) -> String {
+    let defaults = ["priority => 2, ", "idempotency_key => null, ", "run_at => null, ", ", bypass_steps => '{}'"];
+    defaults.iter().fold(arguments.to_string(), |text, default| text.replace(default, ""))
 }
