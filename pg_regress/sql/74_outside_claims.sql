@@ -100,3 +100,11 @@ select tasker.claim_ready_tasks('one', null);
 select tasker.enqueue_ready_steps(99999999999);
 \set VERBOSITY default
 select * from tasker.check();
+
+-- A task of which many steps wait is one task: it hides none of those behind.
+call pg_temp.register('{"namespace_name": "test_claims_wide", "name": "wide", "steps": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}');
+select tasker.set_namespace_limit('test_claims_wide', 1);
+select count(tasker.request_task('test_claims_wide', 'wide')) from generate_series(1, 2);
+select started, enqueued from pg_temp.pass();
+select ready_steps from tasker.claim_ready_tasks('one', 2, 'test_claims_wide');
+select tasker.purge_namespace('test_claims_wide');

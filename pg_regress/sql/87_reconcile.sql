@@ -50,3 +50,25 @@ select * from repaired;
 call pg_temp.passes();
 select pg_temp.steps(:task) as steps;
 select * from tasker.check();
+
+-- A queue that was made again gives its numbers to other messages: a lost one is not taken for theirs.
+select tasker.purge_namespace('test_reconcile');
+create temp view made_again as select d, tasker.create_namespace('test_reconcile') is not null as made from pgmq.drop_queue('test_reconcile_queue') d;
+select * from made_again;
+select tasker.request_task('test_reconcile', 'two') as lost \gset
+select tasker.request_task('test_reconcile', 'two') as cancelled \gset
+call pg_temp.passes();
+select * from made_again;
+select tasker.request_task('test_reconcile', 'two') as third \gset
+select tasker.request_task('test_reconcile', 'two') as fourth \gset
+call pg_temp.passes();
+select s.msg_id, count(*) from tasker.steps s where s.state = 'enqueued' group by 1 order by 1;
+select fact like '%taken from queue%' as is_gone from tasker.explain_task(:lost) where fact like 'attempt 1%';
+select tasker.cancel_task(:cancelled);
+select count(*) from pg_temp.queue('test_reconcile');
+select * from repaired;
+call pg_temp.passes();
+select t.name, pg_temp.steps(t.id) as steps from (values (:lost, 'lost'), (:third, 'third'), (:fourth, 'fourth')) t(id, name);
+select count(*) from pg_temp.queue('test_reconcile');
+select tasker.purge_namespace('test_reconcile');
+select * from tasker.check();

@@ -14,12 +14,14 @@ declare
   queued   bigint[];
   unread   bigint[];
 begin
-  select array_agg(m.msg_id), array_agg(m.msg_id) filter (where m.read_ct = 0)
+  select array_agg(m.step_id), array_agg(m.step_id) filter (where m.read_ct = 0)
   into queued, unread
-  from tasker._queued_messages(task.namespace_id, array(
-    select s.msg_id
+  from (
+    select array_agg(s.msg_id) as msg_ids, array_agg(s.step_id) as step_ids
     from tasker.steps s
-    where s.step_id between first_id and first_id + 65535 and s.state = 'enqueued')) m;
+    where s.step_id between first_id and first_id + 65535 and s.state = 'enqueued'
+  ) s
+  cross join lateral tasker._queued_messages(task.namespace_id, s.msg_ids, s.step_ids) m;
 
   return query
   select
@@ -32,17 +34,17 @@ begin
         then format('attempt %s of %s is with %s since %s; its lease ends at %s',
           s.attempts, s.max_attempts, coalesce('worker ' || s.worker_id, 'a worker'),
           date_trunc('second', s.started_at), date_trunc('second', coalesce(l.expires_at, t.fire_at)))
-      when s.msg_id = any(unread)
+      when s.step_id = any(unread)
         then format('attempt %s of %s is in queue %s since %s; no worker has read it',
           s.attempts, s.max_attempts, queue, date_trunc('second', s.enqueued_at))
-      when s.msg_id = any(queued)
+      when s.step_id = any(queued)
         then format('attempt %s of %s is in queue %s since %s; a worker has read it but neither deleted it nor reported',
           s.attempts, s.max_attempts, queue, date_trunc('second', s.enqueued_at))
       else format('attempt %s of %s was enqueued at %s and taken from queue %s; it is looked after at %s',
           s.attempts, s.max_attempts, date_trunc('second', s.enqueued_at), queue, date_trunc('second', t.fire_at))
     end,
     case
-      when s.reported_at is null and s.state = 'enqueued' and s.msg_id = any(unread)
+      when s.reported_at is null and s.state = 'enqueued' and s.step_id = any(unread)
         then format('Start a worker that takes from %s.', queue)
       when s.reported_at is null and t.fire_at is null
         then 'It has no timer, so a lost attempt would not be noticed: see SELECT * FROM tasker.check();'

@@ -23,25 +23,25 @@ begin
       where d.kind in ('queued', 'absent', 'lease') and s.reported_at is null
         and s.state = case d.kind when 'lease' then 'in_progress' else 'enqueued' end
     ), queued as (
-      select r.namespace_id, m.msg_id, m.read_ct
+      select m.step_id, m.read_ct
       from (
-        select r.namespace_id, array_agg(r.msg_id) as msg_ids
+        select r.namespace_id, array_agg(r.msg_id) as msg_ids, array_agg(r.step_id) as step_ids
         from running r
         where r.kind = 'queued'
         group by r.namespace_id
       ) r
-      cross join lateral tasker._queued_messages(r.namespace_id, r.msg_ids) m
+      cross join lateral tasker._queued_messages(r.namespace_id, r.msg_ids, r.step_ids) m
     ), judged as (
       select r.*,
         case
           when r.expires_at is not null then 'extended'
           when r.kind <> 'queued' then 'lost'
-          when q.msg_id is null then 'absent'
+          when q.step_id is null then 'absent'
           when q.read_ct > r.max_attempts then 'lost'
           else 'queued'
         end as verdict
       from running r
-      left join queued q on q.namespace_id = r.namespace_id and q.msg_id = r.msg_id
+      left join queued q on q.step_id = r.step_id
     )
     select j.verdict, case j.verdict when 'absent' then 'absent' else j.kind end as kind,
       case j.verdict when 'extended' then j.expires_at else at + j.timeout end as fire_at,

@@ -33,7 +33,7 @@ begin
         or exists (select from tasker.claims c where c.task_id = t.task_id and c.expires_at > at) as has_due,
       greatest(s.moved_at, s.retry_at, t.started_at,
         (select max(tr.created_at) from tasker.task_transitions tr where tr.task_id = t.task_id)) as moved_at,
-      s.msg_ids
+      s.msg_ids, s.step_ids
     from tasker.tasks t
     join tasker.task_templates tt on tt.template_id = t.template_id
     join tasker.namespaces n on n.namespace_id = t.namespace_id
@@ -42,7 +42,8 @@ begin
         bool_or(s.state = 'in_progress' or s.state = 'enqueued' and s.reported_at is not null) as has_due,
         max(s.next_retry_at) as retry_at,
         max(greatest(s.enqueued_at, s.started_at, s.reported_at, s.finished_at, s.last_failure_at)) as moved_at,
-        array_agg(s.msg_id) filter (where s.state = 'enqueued') as msg_ids
+        array_agg(s.msg_id) filter (where s.state = 'enqueued') as msg_ids,
+        array_agg(s.step_id) filter (where s.state = 'enqueued') as step_ids
       from tasker.steps s
       where s.step_id between t.task_id << 16 and (t.task_id << 16) + 65535
       offset 0) s
@@ -60,7 +61,7 @@ begin
         -- pgmq's clock, told in ours.
         at - (clock_timestamp() - max(m.vt) filter (where m.read_ct > 0)) as visible_at
       -- Here and not in the join's condition: the function would be called first.
-      from tasker._queued_messages(p.namespace_id, case when p.suspect then p.msg_ids end) m
+      from tasker._queued_messages(p.namespace_id, case when p.suspect then p.msg_ids end, p.step_ids) m
       offset 0) q on true
   ), judged as (
     select u.*,

@@ -29,7 +29,7 @@ begin
       select q.message -> 'step_id' as step_id from pgmq.q_orchestration_step_results q
     )
     select array_agg(r.step_id order by r.step_id) filter (where r.reported_at is null and r.state = 'enqueued' and not exists (
-          select from tasker._queued_messages(namespace.namespace_id, array[r.msg_id]))) as step_ids,
+          select from tasker._queued_messages(namespace.namespace_id, array[r.msg_id], array[r.step_id]))) as step_ids,
       array_agg(jsonb_build_object('step_id', r.step_id, 'attempt', r.attempts, 'status', r.reported_status, 'reported', true)
         order by r.step_id) filter (where r.reported_at is not null) as reports
     into lost

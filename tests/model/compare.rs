@@ -28,12 +28,16 @@ impl Game<'_> {
 
     /// Is the database in the model's state? What chance decides (jitter, the order of what has none) is learnt here.
     pub fn compare(&mut self) -> Check {
-        let (mut lines, mut messages, mut dues) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lines, mut messages, mut dues, mut rejected) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         self.task_ids.clear();
         for line in self.database.snapshot() {
             match line.kind.as_str() {
                 "task" => self.task_ids.push(line.number),
                 "message" => messages.push((line.number, line.text)),
+                "rejected" => {
+                    rejected.push((line.number, line.text.clone()));
+                    lines.push(format!("rejected: {}", line.text));
+                }
                 "due" => dues.push((line.text, line.number)),
                 _ => lines.push(line.text),
             }
@@ -42,11 +46,38 @@ impl Game<'_> {
         let expected = self.model.lines();
         let missing: Vec<_> = expected.iter().filter(|line| !lines.contains(line)).collect();
         let surplus: Vec<_> = lines.iter().filter(|line| !expected.contains(line)).collect();
-        if !missing.is_empty() || !surplus.is_empty() || lines.len() != expected.len() {
+        if lines != expected {
             return Err(format!("expected {missing:#?}\nfound {surplus:#?}"));
         }
+        self.learn_rejected(rejected);
         self.compare_messages(messages)?;
         self.compare_dues(dues)
+    }
+
+    /// What get_task_execution_contexts computes from the graph.
+    pub fn compare_statuses(&mut self) -> Check {
+        let mut started: Vec<_> = (0..self.model.tasks.len()).collect();
+        started.retain(|task| !self.model.tasks[*task].steps.is_empty());
+        let expected = started.iter().map(|task| {
+            let (ready, status) = self.model.execution_status(*task);
+            format!("{}|{ready}|{status}", self.task_ids[*task])
+        });
+        let expected = expected.collect::<Vec<_>>().join(", ");
+        let ids: Vec<_> = started.iter().map(|task| self.task_ids[*task].to_string()).collect();
+        let from = format!("tasker.get_task_execution_contexts('{{{}}}')", ids.join(","));
+        match self.database.answer(&format!("select task_id, ready_steps, execution_status from {from}")) {
+            Answer::Rows(found) => same("get_task_execution_contexts", &expected, &found),
+            error => Err(format!("get_task_execution_contexts: {error:?}")),
+        }
+    }
+
+    /// They are in the lines as well; here only which is which.
+    fn learn_rejected(&mut self, mut found: Vec<(i64, String)>) {
+        for rejected in &mut self.model.rejected {
+            let text = rejected.to_string();
+            let place = found.iter().position(|(_, found)| *found == text);
+            rejected.id = place.map(|place| found.swap_remove(place).0);
+        }
     }
 
     fn compare_messages(&mut self, found: Vec<(i64, String)>) -> Check {

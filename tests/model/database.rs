@@ -59,10 +59,22 @@ impl Database {
         self.run("select setseed(0.5)");
         let limit = limit.map_or_else(|| "null".to_string(), |limit| limit.to_string());
         self.run(&format!("select tasker.create_namespace('{}', max_in_flight => {limit})", self.namespace));
-        let sql = include_str!("snapshot.sql").replace("{queue}", &format!("q_{}_queue", self.namespace));
-        let statement = self.client.prepare(&sql.replace("{epoch}", EPOCH));
-        self.snapshot = Some(statement.unwrap_or_else(|error| panic!("{}", explain(&error).1)));
         self.namespace.clone()
+    }
+
+    /// `events`: does a template ask for them, and hence is there their queue?
+    pub fn prepare_snapshot(&mut self, events: bool) {
+        let events = if events {
+            &*format!("pgmq.q_{}_events", self.namespace)
+        } else {
+            "(select jsonb '{}' as message where false)"
+        };
+        let sql = include_str!("snapshot.sql")
+            .replace("{queue}", &format!("q_{}_queue", self.namespace))
+            .replace("{events}", events)
+            .replace("{epoch}", EPOCH);
+        let statement = self.client.prepare(&sql);
+        self.snapshot = Some(statement.unwrap_or_else(|error| panic!("{}", explain(&error).1)));
     }
 
     /// Removes all that the game has left, however broken.

@@ -4,7 +4,7 @@ use crate::compare::{Check, same};
 use crate::database::{Answer, Database};
 use crate::model::{At, Model, TaskState};
 use crate::pass::Passed;
-use crate::plan::{Action, How, Outcome, Pick, Plan};
+use crate::plan::{Action, How, Only, Outcome, Pick, Plan};
 use crate::workers::Attempt;
 
 /// How many rounds it may take until nothing is left to do.
@@ -55,6 +55,7 @@ impl<'a> Game<'a> {
             let definition = template.definition(&self.namespace, &format!("t{number}"));
             self.database.run(&format!("select tasker.register_template('{definition}'::jsonb)"));
         }
+        self.database.prepare_snapshot(plan.templates.iter().any(|template| template.events));
         for action in &plan.actions {
             self.act(action)?;
             if !matches!(action, Action::Pass(_)) {
@@ -73,7 +74,7 @@ impl<'a> Game<'a> {
             Action::Pop => self.fill().and_then(|()| self.pop()),
             Action::Read(times) => self.fill().and_then(|()| (0..*times).try_for_each(|_| self.read())),
             Action::Delete(pick) => self.delete(*pick),
-            Action::Poll { quantity, lease } => self.fill().and_then(|()| self.poll(*quantity, *lease)),
+            Action::Poll { quantity, lease, only } => self.fill().and_then(|()| self.poll(*quantity, *lease, *only)),
             Action::Report { who, stale, how, outcome } => {
                 self.take_one(*how)?;
                 self.attempt(*who, *stale).map_or(Ok(()), |attempt| self.report(attempt, *how, *outcome))
@@ -97,6 +98,17 @@ impl<'a> Game<'a> {
             Action::Pause => self.pause(true),
             Action::Resume => self.pause(false),
             Action::Limit(limit) => self.limit(*limit),
+            Action::Purge => self.purge(),
+            Action::ResolveDeadLetter(pick) => self.resolve_dead_letter(*pick),
+            Action::Claim { by, most } => self.claim_ready_tasks(*by, *most),
+            Action::ExtendClaim { by, of } => self.extend_claim(*by, *of),
+            Action::ReleaseClaim { by, of } => self.release_claim(*by, *of),
+            Action::EnqueueReadySteps(pick) => self.enqueue_ready_steps(*pick),
+            Action::SendBad(queue, which) => self.send_bad(*queue, *which),
+            Action::Requeue(pick) => self.requeue(*pick),
+            Action::Discard(pick) => self.discard(*pick),
+            Action::Lose(loss) => self.lose(*loss),
+            Action::Reconcile => self.reconcile(&[]),
         }
     }
 
@@ -107,7 +119,7 @@ impl<'a> Game<'a> {
         for _ in 0..ROUNDS_TO_THE_END {
             self.pass(None)?;
             let before = self.given.len();
-            self.poll(100, None)?;
+            self.poll(100, None, Only::default())?;
             let given = self.given.split_off(before);
             if !given.is_empty() {
                 self.report_many(given, Outcome::Success)?;

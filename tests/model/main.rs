@@ -5,6 +5,7 @@
 //! `TASKER_MODEL_CASES` says how many games (100), `TASKER_MODEL_SEED` which ones. `TASKER_MODEL_URL` names a database
 //! that has tasker_pg, superuser and without its background worker; else the test starts a cluster of its own.
 
+mod claims;
 mod compare;
 mod database;
 mod game;
@@ -13,6 +14,9 @@ mod moves;
 mod operators;
 mod pass;
 mod plan;
+mod show;
+mod strategies;
+mod trouble;
 mod workers;
 
 use std::cell::RefCell;
@@ -33,7 +37,7 @@ fn the_engine_does_what_the_model_does() {
     let seed = variable("TASKER_MODEL_SEED").unwrap_or_else(|| cases.map_or(1, |_| seconds_now()));
     let cases = cases.and_then(|cases| u32::try_from(cases).ok()).unwrap_or(CASES);
     let database = RefCell::new(Database::open());
-    let played = runner(cases, seed).run(&plan::plan(), |plan| {
+    let played = runner(cases, seed).run(&strategies::plan(), |plan| {
         let (_, check) = game::play(&mut database.borrow_mut(), &plan);
         check.map_err(TestCaseError::fail)
     });
@@ -69,12 +73,10 @@ fn seconds_now() -> u64 {
 /// The shortest game that still fails, for people.
 fn story(plan: &Plan, log: &[String], difference: &str, seed: u64) -> String {
     let templates = plan.templates.iter().enumerate();
-    let templates: Vec<_> =
-        templates.map(|(number, t)| t.definition("model", &format!("t{number}")).to_string()).collect();
+    let templates: String = templates.map(|(number, template)| format!("t{number}: {template}")).collect();
     format!(
-        "the engine and the model differ (TASKER_MODEL_SEED={seed})\n\nmax_in_flight {:?}\n{}\n\n{}\n\n{difference}\n",
+        "the engine and the model differ (TASKER_MODEL_SEED={seed})\n\nmax_in_flight {:?}\n{templates}\n{}\n\n{difference}\n",
         plan.limit,
-        templates.join("\n"),
         log.join("\n"),
     )
 }

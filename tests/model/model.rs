@@ -1,12 +1,13 @@
 //! The reference model: what DESIGN says of tasks, steps, messages and waiting work, over plain vectors. It is written
 //! for clarity: whatever can be computed from the graph is computed, nothing is counted along.
 //!
-//! What workers do is in `workers`, what people do in `operators`, what the orchestrator does in `pass`.
+//! What workers do is in `workers`, what people do in `operators`, what an orchestrator outside does in `claims`, what the
+//! orchestrator does in `pass`, what should not happen in `trouble`; how it is shown in `show`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::plan::{Outcome, Template};
+use crate::plan::{Outcome, Queue, Template};
 
 /// Milliseconds, as a time since the game began.
 pub type Ms = i64;
@@ -43,7 +44,7 @@ impl TaskState {
         !matches!(self, TaskState::Pending | TaskState::InProgress)
     }
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             TaskState::Pending => "pending",
             TaskState::InProgress => "in_progress",
@@ -77,7 +78,7 @@ impl StepState {
         matches!(self, StepState::Complete | StepState::ResolvedManually | StepState::Skipped)
     }
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             StepState::Pending => "pending",
             StepState::Enqueued => "enqueued",
@@ -120,22 +121,45 @@ pub struct Task {
     pub run_at: Option<Ms>,
     pub bypassed: Vec<usize>,
     pub key: Option<u8>,
+    pub context: u8,
     pub deadlines: Vec<Ms>,
     /// None before it has started.
     pub steps: Vec<Step>,
+}
+
+/// What somebody has sent: what is meant for the queue, or a text that cannot be used.
+#[derive(Clone, Debug)]
+pub enum Post<T> {
+    Good(T),
+    Bad(String),
 }
 
 /// A message in the namespace's queue.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub id: i64,
+    pub reads: u32,
+    /// The call that sent it, and whether its order in there is known.
+    pub sent: (u32, bool),
+    pub body: Post<Work>,
+}
+
+/// A step message.
+#[derive(Clone, Debug)]
+pub struct Work {
     pub at: At,
     pub attempt: u32,
-    pub reads: u32,
     /// The results of the parents.
     pub sequence: Vec<Option<u32>>,
-    /// The pass that sent it, and whether its order in there is known.
-    pub sent: (u32, bool),
+}
+
+impl Message {
+    pub fn attempt(&self) -> Option<(At, u32)> {
+        match &self.body {
+            Post::Good(work) => Some((work.at, work.attempt)),
+            Post::Bad(_) => None,
+        }
+    }
 }
 
 /// A message in the results queue.
@@ -155,7 +179,24 @@ pub struct Request {
     pub priority: usize,
     pub bypassed: Vec<usize>,
     pub key: Option<u8>,
+    pub context: u8,
     pub run_at: Option<Ms>,
+}
+
+/// A message in `rejected_messages`.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    pub queue: Queue,
+    pub text: String,
+    /// The database's, once it is known.
+    pub id: Option<i64>,
+}
+
+/// Of a task, by an orchestrator outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub by: u8,
+    pub until: Ms,
 }
 
 /// Looks after an attempt that is out. The order is that in which they are judged.
@@ -183,16 +224,20 @@ pub type Waiting = (usize, Option<usize>);
 #[derive(Debug, Default)]
 pub struct Model {
     pub now: Ms,
-    pub passes: u32,
+    /// How many calls have sent step messages.
+    pub sendings: u32,
     pub templates: Vec<Template>,
     pub limit: Option<i64>,
     pub paused: bool,
     pub tasks: Vec<Task>,
     pub waiting: BTreeSet<Waiting>,
+    pub claims: BTreeMap<usize, Claim>,
     pub timers: Vec<Timer>,
     pub queue: Vec<Message>,
-    pub requests: Vec<Request>,
-    pub results: Vec<Result>,
+    pub requests: Vec<Post<Request>>,
+    pub results: Vec<Post<Result>>,
+    pub rejected: Vec<Rejected>,
+    pub events: Vec<String>,
     pub dead_letters: Vec<(Waiting, &'static str)>,
 }
 
@@ -229,29 +274,48 @@ impl Model {
     /// When the failed attempt is tried again.
     pub fn retry_due(&self, at: At, after: Option<Ms>) -> Due {
         let step = &self.template(at.task).steps[at.step];
-        let multiple = if step.linear { Ms::from(self.step(at).attempts) } else { 1 };
-        let policy = (step.base * multiple).min(MAX_BACKOFF);
+        let most = step.max_backoff.unwrap_or(MAX_BACKOFF);
+        let policy = (step.base * step.backoff.multiple(self.step(at).attempts)).min(most);
         match after {
             Some(after) => Due(self.now + after, self.now + after),
-            None => Due(self.now + policy * 9 / 10, self.now + (policy * 11 / 10).min(MAX_BACKOFF)),
+            None => Due(self.now + policy * 9 / 10, self.now + (policy * 11 / 10).min(most)),
         }
     }
 
-    /// Makes the task of a request, unless its key has one. Returns its number.
+    /// Makes the task of a request, unless there is one that is the same. Returns its number.
     pub fn request(&mut self, request: Request) -> usize {
-        let Request { template, priority, bypassed, key, run_at } = request;
-        let same = self.tasks.iter().position(|task| key.is_some() && task.key == key && task.template == template);
-        if let Some(existing) = same {
+        if let Some(existing) = self.tasks.iter().position(|task| self.is_same(task, &request)) {
             return existing;
         }
+        let Request { template, priority, bypassed, key, context, run_at } = request;
         let since = run_at.map_or(self.now, |run_at| run_at.max(self.now));
         let (state, stopping, deadlines, steps) = (TaskState::Pending, false, Vec::new(), Vec::new());
-        self.tasks.push(Task { template, state, stopping, priority, since, run_at, bypassed, key, deadlines, steps });
+        self.tasks.push(Task {
+            template,
+            state,
+            stopping,
+            priority,
+            since,
+            run_at,
+            bypassed,
+            key,
+            context,
+            deadlines,
+            steps,
+        });
         let task = self.tasks.len() - 1;
         if since <= self.now {
             self.waiting.insert((task, None));
         }
         task
+    }
+
+    /// By its key; without one by its context, if the template says so and the task is not over.
+    fn is_same(&self, task: &Task, request: &Request) -> bool {
+        let strict = self.templates[request.template].strict && !task.state.is_over();
+        task.template == request.template
+            && task.key == request.key
+            && (request.key.is_some() || strict && task.context == request.context)
     }
 
     pub fn goes_on(&self, task: usize) -> bool {
@@ -276,6 +340,22 @@ impl Model {
         })
     }
 
+    /// `execution_status` of a task that has started, with its `ready_steps`.
+    pub fn execution_status(&self, task: usize) -> (usize, &'static str) {
+        let steps = self.steps_of(task);
+        let due = |at: &At| self.step(*at).due.is_some_and(|due| due.1 <= self.now) && self.goes_on(task);
+        let ready = steps.iter().filter(|at| self.is_ready(**at) || due(at)).count();
+        let any = |holds: fn(StepState) -> bool| steps.iter().any(|at| holds(self.step(*at).state));
+        let status = match () {
+            () if ready > 0 => "has_ready_steps",
+            () if any(StepState::in_flight) => "processing",
+            () if any(|state| state == StepState::Error) => "blocked_by_failures",
+            () if !any(|state| matches!(state, StepState::Pending | StepState::WaitingForRetry)) => "all_complete",
+            () => "waiting_for_dependencies",
+        };
+        (ready, status)
+    }
+
     pub fn in_flight(&self, template: Option<usize>) -> i64 {
         let counts = |at: &At| {
             self.step(*at).state.in_flight() && template.is_none_or(|template| self.tasks[at.task].template == template)
@@ -286,7 +366,23 @@ impl Model {
     /// Ends a task with nothing left to do.
     pub fn finish(&mut self, task: usize) {
         let failed = self.tasks[task].stopping || self.tasks[task].steps.iter().any(|s| s.state == StepState::Error);
-        self.tasks[task].state = if failed { TaskState::Error } else { TaskState::Complete };
+        self.end_task(task, if failed { TaskState::Error } else { TaskState::Complete });
+    }
+
+    pub fn end_task(&mut self, task: usize, state: TaskState) {
+        self.tasks[task].state = state;
+        let end = match state {
+            TaskState::Complete => "completed",
+            TaskState::Error => "failed",
+            _ => "cancelled",
+        };
+        self.publish(task, format!("task_{end} {task}"));
+    }
+
+    pub fn publish(&mut self, task: usize, event: String) {
+        if self.template(task).events {
+            self.events.push(event);
+        }
     }
 
     /// Cancels all steps of a task that are not over, but for those reported already.
@@ -308,7 +404,7 @@ impl Model {
     pub fn withdraw_message(&mut self, at: At) {
         if self.step(at).state.in_flight() {
             let attempt = self.step(at).attempts;
-            self.queue.retain(|message| (message.at, message.attempt) != (at, attempt));
+            self.queue.retain(|message| message.attempt() != Some((at, attempt)));
         }
     }
 
@@ -322,6 +418,7 @@ impl Model {
             .chain(deadlines.flat_map(|(_, task)| task.deadlines.clone()))
             .chain(retries.filter_map(|at| self.step(at).due.map(|due| due.1)))
             .chain(leases)
+            .chain(self.claims.values().map(|claim| claim.until))
             .filter(|at| *at > self.now)
             .min()
     }
@@ -331,51 +428,5 @@ impl Model {
         let step = self.step(timer.at);
         let state = if timer.watch == Watch::Lease { StepState::InProgress } else { StepState::Enqueued };
         step.attempts == timer.attempt && step.state == state && step.report.is_none()
-    }
-
-    /// All of it as lines, which the database's own are compared with; messages apart, in their order.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![
-            format!("orchestration_task_requests: {}", self.requests.len()),
-            format!("orchestration_step_results: {}", self.results.len()),
-        ];
-        for (number, task) in self.tasks.iter().enumerate() {
-            let stopping = if task.stopping { ", stopping" } else { "" };
-            lines.push(format!("task {number}: {}{stopping}", task.state.name()));
-        }
-        lines.extend(self.steps().into_iter().map(|at| format!("step {at}: {}", self.step(at))));
-        let open =
-            self.steps().into_iter().filter(|at| self.step(*at).state.in_flight() && self.step(*at).report.is_none());
-        let extended = open.filter_map(|at| Some((at, self.step(at).extended.filter(|until| *until > self.now)?)));
-        lines.extend(extended.map(|(at, until)| format!("extended: {at} until {until}")));
-        for (task, step) in &self.waiting {
-            lines.push(format!("waiting: {}, since {}", subject((*task, *step)), self.tasks[*task].since));
-        }
-        let letters = self.dead_letters.iter();
-        lines.extend(letters.map(|(about, reason)| format!("dead letter: {}, {reason}", subject(*about))));
-        lines.sort();
-        lines
-    }
-}
-
-fn subject((task, step): Waiting) -> String {
-    step.map_or_else(|| task.to_string(), |step| At { task, step }.to_string())
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}, attempt {} of {}", self.state.name(), self.attempts, self.max_attempts)?;
-        if self.state.in_flight() && self.report.is_some() {
-            write!(f, ", reported")?;
-        }
-        self.results.map_or(Ok(()), |results| write!(f, ", results {results}"))
-    }
-}
-
-impl fmt::Display for Message {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let show = |results: &Option<u32>| results.map_or_else(|| "-".to_string(), |results| results.to_string());
-        let sequence: Vec<_> = self.sequence.iter().map(show).collect();
-        write!(f, "{} attempt {}, read {}, sequence [{}]", self.at, self.attempt, self.reads, sequence.join(" "))
     }
 }

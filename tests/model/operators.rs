@@ -11,9 +11,14 @@ impl Model {
         let open = !self.tasks[task].state.is_over();
         if open {
             self.cancel_steps(task);
-            self.tasks[task].state = TaskState::Cancelled;
+            self.end_task(task, TaskState::Cancelled);
         }
         open
+    }
+
+    /// Returns how many tasks it has cancelled.
+    pub fn purge(&mut self) -> usize {
+        (0..self.tasks.len()).filter(|task| self.cancel(*task)).count()
     }
 
     pub fn retry_step(&mut self, at: At) -> Result<(), &str> {
@@ -52,6 +57,7 @@ impl Model {
         (step.state, step.results, step.due) = (StepState::ResolvedManually, Some(value), None);
         self.waiting.remove(&(at.task, Some(at.step)));
         self.dead_letters.retain(|(about, _)| *about != (at.task, Some(at.step)));
+        self.publish(at.task, format!("step_completed {at}"));
         self.park_ready(at.task);
         if !self.is_active(at.task) {
             self.finish(at.task);

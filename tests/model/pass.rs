@@ -1,13 +1,18 @@
 //! What a pass of the orchestrator does, in the model.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::take;
 
-use crate::model::{At, Due, Message, Model, Ms, Step, StepState, Task, TaskState, Timer, Waiting, Watch};
-use crate::plan::Outcome;
+use crate::model::{
+    self, At, Due, Message, Model, Ms, Post, Step, StepState, Task, TaskState, Timer, Waiting, Watch, Work,
+};
+use crate::plan::{Outcome, Queue};
 use crate::workers::Attempt;
 
+/// `tasker.batch_size`.
+pub const BATCH_SIZE: usize = 500;
 /// When an attempt is looked at again whose result is on its way.
 const LITTLE_LATER: Ms = 50;
 
@@ -63,12 +68,15 @@ struct End {
 impl Model {
     /// `batch`: how many messages of each queue it takes at most, and how much of what waits.
     pub fn pass(&mut self, batch: usize) -> Passed {
-        let mut passed = Passed { accepted: self.accept(batch), ..Passed::default() };
+        let mut passed = Passed::default();
+        let rejected = self.rejected.len();
+        passed.accepted = self.accept(batch);
         (passed.settled, passed.late) = self.settle(batch);
+        passed.rejected = self.rejected.len() - rejected;
         let retries = self.fire();
         (passed.started, passed.enqueued) = self.claim(retries, batch);
         passed.finished = self.finish_all();
-        self.passes += 1;
+        self.sendings += 1;
         passed
     }
 
@@ -85,9 +93,9 @@ impl Model {
         }
         if !ends.is_empty() {
             self.end_attempts(ends);
-            self.claim(Vec::new(), usize::MAX);
+            self.claim(Vec::new(), BATCH_SIZE);
             self.finish_all();
-            self.passes += 1;
+            self.sendings += 1;
         }
         let tell = |((attempt, ..), settled): (&(Attempt, Outcome, u32), bool)| match settled {
             true => "settled",
@@ -99,15 +107,21 @@ impl Model {
 
     /// Is there something left that the next pass can do at once?
     pub fn has_more(&self) -> bool {
-        let waiting = self.waiting.iter().copied().collect();
+        let waiting = self.unclaimed().into_iter().collect();
         !self.requests.is_empty() || !self.results.is_empty() || !self.first_that_fit(waiting, self.room()).is_empty()
     }
 
     fn accept(&mut self, batch: usize) -> usize {
         let requests: Vec<_> = self.requests.drain(..batch.min(self.requests.len())).collect();
-        let accepted = requests.len();
+        let mut accepted = 0;
         for request in requests {
-            self.request(request);
+            match request {
+                Post::Good(request) => {
+                    self.request(request);
+                    accepted += 1;
+                }
+                Post::Bad(text) => self.reject(Queue::Requests, text),
+            }
         }
         accepted
     }
@@ -115,22 +129,34 @@ impl Model {
     /// The first result of an attempt in flight counts, or the report of a function; all others are late.
     fn settle(&mut self, batch: usize) -> (usize, usize) {
         let results: Vec<_> = self.results.drain(..batch.min(self.results.len())).collect();
-        let (total, mut ends) = (results.len(), Vec::<End>::new());
+        let (mut good, mut ends) = (0, Vec::<End>::new());
         for result in results {
-            let step = self.step(result.at);
-            let current = step.state.in_flight()
-                && result.attempt.is_none_or(|attempt| attempt == step.attempts)
-                && result.reported == step.report.is_some();
-            if current && ends.iter().all(|end| end.at != result.at) {
-                ends.push(match step.report {
-                    Some(outcome) => End { at: result.at, outcome, results: step.results },
-                    None => End { at: result.at, outcome: result.outcome, results: Some(result.value) },
-                });
+            let result = match result {
+                Post::Good(result) => result,
+                Post::Bad(text) => {
+                    self.reject(Queue::Results, text);
+                    continue;
+                }
+            };
+            good += 1;
+            if ends.iter().all(|end| end.at != result.at) {
+                ends.extend(self.end_of(&result));
             }
         }
         let settled = ends.len();
         self.end_attempts(ends);
-        (settled, total - settled)
+        (settled, good - settled)
+    }
+
+    fn end_of(&self, result: &model::Result) -> Option<End> {
+        let step = self.step(result.at);
+        let current = step.state.in_flight()
+            && result.attempt.is_none_or(|attempt| attempt == step.attempts)
+            && result.reported == step.report.is_some();
+        current.then_some(match step.report {
+            Some(outcome) => End { at: result.at, outcome, results: step.results },
+            None => End { at: result.at, outcome: result.outcome, results: Some(result.value) },
+        })
     }
 
     /// All of them end first; then what they stop is stopped.
@@ -141,6 +167,7 @@ impl Model {
                 Outcome::Success => {
                     let step = self.step_mut(at);
                     (step.state, step.results) = (StepState::Complete, results);
+                    self.publish(at.task, format!("step_completed {at}"));
                 }
                 Outcome::Failure { retryable, after } => {
                     if !self.fail_attempt(at, retryable, after) {
@@ -169,6 +196,7 @@ impl Model {
             if self.tasks[at.task].state != TaskState::Cancelled {
                 self.dead_letters.push(((at.task, Some(at.step)), reason));
             }
+            self.publish(at.task, format!("step_failed {at}"));
         }
         again
     }
@@ -184,6 +212,8 @@ impl Model {
     fn fire(&mut self) -> Vec<At> {
         self.fire_starts();
         self.fire_deadlines();
+        let now = self.now;
+        self.claims.retain(|_, claim| claim.until > now);
         let mut retries = self.steps();
         retries.retain(|at| {
             let due = self.step(*at).due.is_some_and(|Due(_, latest)| latest <= self.now);
@@ -239,7 +269,7 @@ impl Model {
         let Timer { watch, at, attempt, .. } = *timer;
         let step = self.step(at);
         let later = self.now + self.timeout(at);
-        let message = self.queue.iter().find(|message| (message.at, message.attempt) == (at, attempt));
+        let message = self.queue.iter().find(|message| message.attempt() == Some((at, attempt)));
         let (watch, fire_at) = match (step.extended.filter(|until| *until > self.now), watch, message) {
             (Some(until), _, _) => (watch, until),
             (None, Watch::Queued, None) => (Watch::Absent, later),
@@ -251,7 +281,7 @@ impl Model {
 
     /// A lease never overtakes a report: what has a result in the queue is looked at again.
     fn lose_attempts(&mut self, mut timers: Vec<Timer>) {
-        let reported = timers.extract_if(.., |timer| self.results.iter().any(|result| result.at == timer.at));
+        let reported = timers.extract_if(.., |timer| self.has_result(timer.at));
         let later: Vec<_> = reported.map(|timer| Timer { fire_at: self.now + LITTLE_LATER, ..timer }).collect();
         self.timers.extend(later);
         timers.retain(|timer| self.is_watched(timer));
@@ -264,16 +294,16 @@ impl Model {
 
     /// Returns how many tasks were started and how many steps enqueued.
     fn claim(&mut self, retries: Vec<At>, batch: usize) -> (usize, usize) {
-        let waited = !self.waiting.is_empty();
+        let waited = !self.unclaimed().is_empty();
         let fresh = self.steps().into_iter().filter(|at| self.is_ready(*at)).chain(retries);
-        let mut candidates = self.waiting.clone();
-        candidates.extend(fresh.map(|at| (at.task, Some(at.step))));
+        let fresh: Vec<_> = fresh.map(|at| (at.task, Some(at.step))).collect();
+        self.waiting.extend(fresh);
+        let candidates = self.unclaimed();
 
         let room = self.room();
         let most = if waited { room.min(batch.try_into().unwrap_or(i64::MAX)) } else { room };
         let chosen = self.first_that_fit(candidates.iter().copied().collect(), most);
-        let mut rest = candidates;
-        rest.retain(|candidate| !chosen.contains(candidate));
+        self.waiting.retain(|waiting| !chosen.contains(waiting));
         let (tasks, mut steps): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(_, step)| step.is_none());
         for (task, _) in &tasks {
             self.start(*task);
@@ -282,16 +312,19 @@ impl Model {
             );
         }
         let enqueued = self.first_that_fit(steps.clone(), room);
-        rest.extend(steps.into_iter().filter(|step| !enqueued.contains(step)));
-        let ordered = waited || !rest.is_empty() || self.templates.iter().any(|template| template.limit.is_some());
-        self.waiting = rest;
-        for (task, step) in &enqueued {
-            self.enqueue(At { task: *task, step: step.unwrap_or_default() }, ordered);
-        }
+        self.waiting.extend(steps.into_iter().filter(|step| !enqueued.contains(step)));
+        let ordered = waited || !self.unclaimed().is_empty() || self.templates.iter().any(|t| t.limit.is_some());
+        self.enqueue_all(&enqueued, ordered);
         (tasks.len(), enqueued.len())
     }
 
-    fn room(&self) -> i64 {
+    pub fn enqueue_all(&mut self, steps: &[Waiting], ordered: bool) {
+        for (task, step) in steps {
+            self.enqueue(At { task: *task, step: step.unwrap_or_default() }, ordered);
+        }
+    }
+
+    pub fn room(&self) -> i64 {
         match self.limit {
             _ if self.paused => 0,
             Some(limit) => (limit - self.in_flight(None)).max(0),
@@ -301,11 +334,8 @@ impl Model {
 
     /// The first candidates in order of computed priority, as far as there is room and their templates have some. A
     /// task to start counts as one step here.
-    fn first_that_fit(&self, mut candidates: Vec<Waiting>, mut room: i64) -> Vec<Waiting> {
-        candidates.sort_by(|a, b| {
-            let (urgency_a, urgency_b) = (self.computed_priority(a.0), self.computed_priority(b.0));
-            urgency_b.total_cmp(&urgency_a).then(self.tasks[a.0].since.cmp(&self.tasks[b.0].since)).then(a.cmp(b))
-        });
+    pub fn first_that_fit(&self, mut candidates: Vec<Waiting>, mut room: i64) -> Vec<Waiting> {
+        candidates.sort_by(|a, b| self.comes_first(a.0, b.0).then(a.cmp(b)));
         let left = |(number, template): (usize, &crate::plan::Template)| {
             template.limit.map_or(i64::MAX, |limit| limit - self.in_flight(Some(number)))
         };
@@ -321,6 +351,11 @@ impl Model {
         candidates
     }
 
+    pub fn comes_first(&self, a: usize, b: usize) -> Ordering {
+        let (urgency_a, urgency_b) = (self.computed_priority(a), self.computed_priority(b));
+        urgency_b.total_cmp(&urgency_a).then(self.tasks[a].since.cmp(&self.tasks[b].since)).then(a.cmp(&b))
+    }
+
     fn computed_priority(&self, task: usize) -> f64 {
         const MINUTES_TO_THE_TOP: [f64; 5] = [3.0, 5.0, 8.0, 9.0, 10.0];
         let Task { priority, since, .. } = &self.tasks[task];
@@ -328,7 +363,7 @@ impl Model {
         class + (6.0 - class) * (age / (60.0 * MINUTES_TO_THE_TOP[*priority])).min(1.0)
     }
 
-    fn start(&mut self, task: usize) {
+    pub fn start(&mut self, task: usize) {
         let template = self.template(task).clone();
         let row = &mut self.tasks[task];
         row.state = TaskState::InProgress;
@@ -356,7 +391,8 @@ impl Model {
         let attempt = step.attempts;
         let parents = &self.template(at.task).steps[at.step].parents;
         let sequence = parents.iter().map(|parent| self.tasks[at.task].steps[*parent].results).collect();
-        self.queue.push(Message { id: 0, at, attempt, reads: 0, sequence, sent: (self.passes, ordered) });
+        let body = Post::Good(Work { at, attempt, sequence });
+        self.queue.push(Message { id: 0, reads: 0, sent: (self.sendings, ordered), body });
         let fire_at = self.now + self.timeout(at);
         self.timers.push(Timer { fire_at, watch: Watch::Queued, at, attempt });
     }

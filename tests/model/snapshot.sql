@@ -1,5 +1,6 @@
 -- All that the model knows of one namespace ($1 its name, {queue} its queue), as the lines that the model shows itself
--- in. kind: task (number = task_id), due (number = next_retry_at), message (number = msg_id, in their order), line.
+-- in. kind: task (number = task_id), due (number = next_retry_at), message (number = msg_id, in their order), rejected
+-- (number = rejected_message_id), line.
 with task as materialized (
   select t.*, row_number() over (order by t.task_id) - 1 as n
   from tasker.tasks t
@@ -9,7 +10,9 @@ with task as materialized (
   from task t
   join tasker.steps s on s.step_id between t.task_id << 16 and (t.task_id << 16) + 65535
 ), message as materialized (
-  select q.msg_id, q.read_ct, q.message, (q.message ->> 'step_id')::bigint as step_id from pgmq.{queue} q
+  select q.msg_id, q.read_ct, q.message,
+    case when q.message ? 'execution_context' then (q.message ->> 'step_id')::bigint end as step_id
+  from pgmq.{queue} q
 )
 select 'task' as kind, t.n::text as line, t.task_id as number from task t
 union all
@@ -29,10 +32,21 @@ from step s
 join tasker.leases l on l.step_id = s.step_id and l.attempt = s.attempts and l.expires_at > tasker.clock()
 where s.state in ('enqueued', 'in_progress') and s.reported_at is null
 union all
-select 'line', format('waiting: %s%s, since %s', t.n, '.' || (w.step_id & 65535) - 1,
-  (extract(epoch from w.since - timestamptz '{epoch}') * 1000)::bigint), 0
+select 'line', format('waiting: %s%s, since %s%s', t.n, '.' || (w.step_id & 65535) - 1,
+  (extract(epoch from w.since - timestamptz '{epoch}') * 1000)::bigint,
+  format(' claimed by %s until %s', w.claimed_by, (extract(epoch from w.claim_expires_at - timestamptz '{epoch}') * 1000)::bigint)
+    || case when w.claimed_by is not null then '' end), 0
 from task t
 join tasker.waiting w on w.task_id = t.task_id
+union all
+select 'line', format('claim: %s claimed by %s until %s', t.n, c.claimed_by,
+  (extract(epoch from c.expires_at - timestamptz '{epoch}') * 1000)::bigint), 0
+from task t
+join tasker.claims c on c.task_id = t.task_id
+union all
+select 'line', format('event: %s %s%s', e.message ->> 'event', t.n, '.' || ((e.message ->> 'step_id')::bigint & 65535) - 1), 0
+from {events} e
+join task t on t.task_id = (e.message ->> 'task_id')::bigint
 union all
 select 'line', format('dead letter: %s%s, %s', t.n, '.' || (d.step_id & 65535) - 1, d.reason), 0
 from task t
@@ -42,11 +56,14 @@ select 'line', format('orchestration_task_requests: %s', count(*)), 0 from pgmq.
 union all
 select 'line', format('orchestration_step_results: %s', count(*)), 0 from pgmq.q_orchestration_step_results
 union all
-select 'line', format('rejected: %s: %s', r.reason, r.message), 0 from tasker.rejected_messages r
+select 'rejected', format('%s %s',
+  case r.queue_name when 'orchestration_task_requests' then 'Requests' when 'orchestration_step_results' then 'Results'
+    else 'Steps' end, r.message), r.rejected_message_id
+from tasker.rejected_messages r
 union all
-select 'message', format('%s attempt %s, read %s, sequence [%s]', s.at, m.message ->> 'attempt', m.read_ct, (
+select 'message', case when m.step_id is null then format('%s, read %s', m.message, m.read_ct) else format('%s attempt %s, read %s, sequence [%s]', s.at, m.message ->> 'attempt', m.read_ct, (
     select string_agg(coalesce(p.value -> 'results' ->> 'n', '-'), ' ' order by p.ordinality)
-    from jsonb_array_elements(m.message -> 'execution_context' -> 'sequence') with ordinality p)), m.msg_id
+    from jsonb_array_elements(m.message -> 'execution_context' -> 'sequence') with ordinality p)) end, m.msg_id
 from message m
 left join step s on s.step_id = m.step_id
 order by number

@@ -1,7 +1,7 @@
 //! What workers do, in the model.
 
-use crate::model::{At, Message, Model, Ms, Result, StepState, Timer, Watch};
-use crate::plan::Outcome;
+use crate::model::{At, Message, Model, Ms, Post, Result, StepState, Timer, Watch};
+use crate::plan::{Outcome, Queue};
 
 /// An attempt that somebody was given.
 pub type Attempt = (At, u32);
@@ -17,18 +17,43 @@ impl Model {
         Some(message.clone())
     }
 
-    /// Messages of attempts that are over, or reported, are dropped on the way. Returns nothing only where nothing is.
-    pub fn poll(&mut self, quantity: usize, lease: Option<Ms>) -> Vec<Attempt> {
+    /// Messages of attempts that are over, or reported, are dropped on the way, and what is no step message is rejected.
+    /// Returns nothing only where nothing is. `only`: of this template, of the step at this place.
+    pub fn poll(&mut self, quantity: usize, lease: Option<Ms>, only: (Option<usize>, Option<usize>)) -> Vec<Attempt> {
         let mut given = Vec::new();
-        while given.is_empty() && !self.queue.is_empty() {
-            let taken: Vec<_> = self.queue.drain(..quantity.min(self.queue.len())).collect();
-            given.extend(taken.into_iter().filter_map(|message| self.begin(&message, lease)));
+        loop {
+            let taken = self.take_messages(quantity, only);
+            if taken.is_empty() {
+                return given;
+            }
+            for message in taken {
+                match message.body {
+                    Post::Good(work) => given.extend(self.begin((work.at, work.attempt), lease)),
+                    Post::Bad(text) => self.reject(Queue::Steps, text),
+                }
+            }
+            if !given.is_empty() {
+                return given;
+            }
         }
-        given
     }
 
-    fn begin(&mut self, message: &Message, lease: Option<Ms>) -> Option<Attempt> {
-        let (at, attempt) = (message.at, message.attempt);
+    fn take_messages(&mut self, quantity: usize, (template, step): (Option<usize>, Option<usize>)) -> Vec<Message> {
+        let tasks = &self.tasks;
+        let fits = |message: &Message| match message.attempt() {
+            Some((at, _)) => template.is_none_or(|t| tasks[at.task].template == t) && step.is_none_or(|s| at.step == s),
+            None => template.is_none() && step.is_none(),
+        };
+        let mut left = quantity;
+        let wanted = |message: &mut Message| {
+            let take = left > 0 && fits(message);
+            left -= usize::from(take);
+            take
+        };
+        self.queue.extract_if(.., wanted).collect()
+    }
+
+    fn begin(&mut self, (at, attempt): Attempt, lease: Option<Ms>) -> Option<Attempt> {
         let step = self.step_mut(at);
         if (step.attempts, step.state, step.report) != (attempt, StepState::Enqueued, None) {
             return None;
@@ -53,7 +78,7 @@ impl Model {
             if outcome == Outcome::Success {
                 step.results = Some(value);
             }
-            self.results.push(Result { at, attempt: Some(attempt), outcome, value, reported: true });
+            self.results.push(Post::Good(Result { at, attempt: Some(attempt), outcome, value, reported: true }));
             Ok(())
         } else if self.was_cancelled((at, attempt)) {
             Err("TK002")

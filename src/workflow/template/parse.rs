@@ -306,7 +306,7 @@ mod tests {
         assert!(parse(&format!("r: &r {{a: 1, b: 2}}\n{uses}")).is_ok());
     }
 
-    /// Without a limit it would be 10^12 texts: this test would not end.
+    /// Unrefused it would be 10^12 nodes: the test would not end.
     #[test]
     fn an_alias_bomb_is_refused() {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");

@@ -68,9 +68,24 @@ fn mutated() -> impl Strategy<Value = Value> {
     )
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+/// A template as people write it, with pieces of the text cut out or replaced.
+fn damaged() -> impl Strategy<Value = String> {
+    let piece = prop_oneof!["[a-z*&!|>'\"{}\\[\\],:?#%@<\n -]{0,6}", "\\PC{0,6}", Just("\u{0}".to_string())];
+    let damage = (any::<prop::sample::Index>(), 0..12usize, piece);
+    prop::collection::vec(damage, 1..6).prop_map(|damages| {
+        let mut text: Vec<char> =
+            include_str!("../../../../examples/templates/order_fulfillment.yaml").chars().collect();
+        for (at, length, piece) in damages {
+            let from = at.index(text.len());
+            let to = text.len().min(from + length);
+            text.splice(from..to, piece.chars());
+        }
+        text.into_iter().collect()
+    })
+}
 
+// PROPTEST_CASES: how many of each, 256 unless given.
+proptest! {
     #[test]
     fn compiling_a_normal_form_changes_nothing(template in good_template()) {
         let first = compile(&template.to_string(), None);
@@ -93,10 +108,22 @@ proptest! {
     }
 
     #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let compilation = compile(&String::from_utf8_lossy(&bytes), None);
+        prop_assert!(!compilation.faults.is_empty() && compilation.definition.is_none());
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic(text in damaged()) {
+        let compilation = compile(&text, Some("production"));
+        prop_assert_eq!(compilation.faults.is_empty(), compilation.definition.is_some());
+    }
+
+    #[test]
     fn no_mutation_makes_it_panic(template in mutated()) {
         let compilation = compile(&template.to_string(), Some("a"));
         prop_assert_eq!(compilation.faults.is_empty(), compilation.definition.is_some());
-        prop_assert!(compilation.faults.iter().all(|fault| !fault.path.contains('\0') && !fault.message.contains('\0')));
+        prop_assert!(compilation.faults.iter().all(|fault| !fault.path.is_empty() && !fault.path.contains('\0') && !fault.message.contains('\0')));
     }
 
     #[test]
