@@ -12,6 +12,8 @@ mod directory;
 
 mod identity;
 mod launcher;
+mod look;
+mod mark;
 mod orchestrator;
 mod pass;
 mod report;
@@ -19,6 +21,7 @@ mod schedule;
 mod session;
 mod shmem;
 mod slot;
+mod snapshots;
 mod stats;
 mod wake;
 
