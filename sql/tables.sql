@@ -211,6 +211,9 @@ create table tasker.waiting (
         autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.5);
 create index waiting_in_order on tasker.waiting (namespace_id, template_id, priority, since, task_id, step_id)
   where claimed_by is null;
+-- Empty but for what is claimed from outside or set aside, so that views and claims find that without reading the rest.
+create index waiting_held on tasker.waiting (namespace_id, template_id, priority, since, task_id, step_id)
+  where claimed_by is not null;
 comment on table tasker.waiting is
   'Work that could not be enqueued at once: a task that has not started (step_id is NULL) or a ready step. Claiming deletes the row.';
 comment on column tasker.waiting.claimed_by is 'The orchestrator outside that holds this work, or ''set aside'' with its fault.';

@@ -1,5 +1,5 @@
 -- What is under way now in one namespace or in all (NULL), for get_analytics_metrics(). oldest_startable_seconds leaves
--- out paused namespaces. Reads what waits and the deltas that the engine has not folded yet.
+-- out paused namespaces. What waits in long lines is estimated.
 create or replace function tasker._backlog_metrics(namespace_id bigint, at timestamptz)
 returns table (
   in_flight_steps          bigint,
@@ -15,11 +15,11 @@ as $$
     (select coalesce(sum(d.delta), 0)::bigint
      from tasker.in_flight_deltas d
      where _backlog_metrics.namespace_id is null or d.namespace_id = _backlog_metrics.namespace_id),
-    count(*) filter (where w.step_id is null),
-    count(*) filter (where w.step_id is not null),
-    date_part('epoch', at - min(w.since) filter (where w.step_id is null)),
-    date_part('epoch', at - min(w.since) filter (where w.step_id is null and not n.paused))
-  from tasker.waiting w
+    coalesce(sum(w.tasks), 0)::bigint,
+    coalesce(sum(w.steps), 0)::bigint,
+    date_part('epoch', at - min(w.oldest_task_since)),
+    date_part('epoch', at - min(w.oldest_task_since) filter (where not n.paused))
+  from tasker._waiting_work(at) w
   join tasker.namespaces n on n.namespace_id = w.namespace_id
   where _backlog_metrics.namespace_id is null or w.namespace_id = _backlog_metrics.namespace_id;
 $$;

@@ -31,9 +31,9 @@ begin
       existing[r.n] as existing_id
     from (select r as request, r.*, row_number() over () as n from unnest(requests) r) r
     join tasker.task_templates tt on tt.template_id = r.template_id
-  ), first as materialized (
+  ), numbered as materialized (
     -- The same identity twice in one call is one task.
-    select r.*, case when r.existing_id is null then nextval('tasker.tasks_task_id_seq') end as task_id
+    select r.*, case when r.nth = 1 and r.existing_id is null then nextval('tasker.tasks_task_id_seq') end as task_id
     from (
       select r.*, row_number() over (
         partition by r.namespace_id, r.identity_key, r.context_hash,
@@ -42,7 +42,8 @@ begin
       from request r
       order by r.n
     ) r
-    where r.nth = 1
+  ), first as (
+    select n.* from numbered n where n.nth = 1
   ), task as (
     insert into tasker.tasks (task_id, template_id, namespace_id, created_at, run_at, correlation_id,
       parent_correlation_id, claim_timeout_seconds, priority, context, identity_key, context_hash, initiator,
@@ -74,14 +75,15 @@ begin
     where f.existing_id is null
     order by f.task_id
   )
-  select array_agg(coalesce(f.existing_id, f.task_id) order by r.n) into task_ids
-  from request r
-  join first f on f.namespace_id = r.namespace_id
-    and case
-      when r.identity_key is not null then f.identity_key = r.identity_key
-      when r.context_hash is not null then f.context_hash = r.context_hash
-      else f.n = r.n
-    end;
+  -- By a window, not by a join of requests with tasks, which was a loop: 12 s for 10,000 requests.
+  select array_agg(k.task_id order by k.n) into task_ids
+  from (
+    select r.n, first_value(coalesce(r.existing_id, r.task_id)) over (
+      partition by r.namespace_id, r.identity_key, r.context_hash,
+        case when r.identity_key is null and r.context_hash is null then r.n end
+      order by r.n) as task_id
+    from numbered r
+  ) k;
   perform tasker._wake();
   return task_ids;
 end $$;

@@ -21,7 +21,8 @@ select
   coalesce(tt.templates, 0) as templates,
   n.fault,
   n.fault_until,
-  n.created_at
+  n.created_at,
+  coalesce(w.estimated, false) as estimated
 from (select tasker.clock() as at) now
 cross join tasker.namespaces n
 left join (
@@ -32,12 +33,13 @@ left join (
 left join (
   select
     w.namespace_id,
-    count(*) filter (where w.step_id is null) as tasks,
-    count(*) filter (where w.step_id is not null) as steps,
-    count(*) filter (where w.claimed_by is not null and w.fault is null) as claimed,
-    count(*) filter (where w.fault is not null) as set_aside,
-    min(w.since) as oldest_since
-  from tasker.waiting w
+    sum(w.tasks)::bigint as tasks,
+    sum(w.steps)::bigint as steps,
+    sum(w.claimed)::bigint as claimed,
+    sum(w.set_aside)::bigint as set_aside,
+    min(w.oldest_since) as oldest_since,
+    bool_or(w.estimated) as estimated
+  from tasker._waiting_work(tasker.clock()) w
   group by w.namespace_id
 ) w on w.namespace_id = n.namespace_id
 left join (
@@ -65,3 +67,4 @@ comment on column tasker.namespace_status.templates is 'Templates that are not r
 comment on column tasker.namespace_status.fault is 'Why nothing could be enqueued here.';
 comment on column tasker.namespace_status.fault_until is 'When that is tried again.';
 comment on column tasker.namespace_status.created_at is 'When the namespace was made.';
+comment on column tasker.namespace_status.estimated is 'Whether the numbers of what waits are estimates from a sample, as they are in long lines; see priority_distribution. The age is exact.';

@@ -8,7 +8,8 @@ select
   clock_timestamp() - q.oldest_enqueued_at as oldest_message_age,
   case when w.is_for_work then coalesce(f.steps, 0) end as in_flight,
   case when w.is_for_work then n.max_in_flight end as max_in_flight,
-  case when w.is_for_work then n.paused end as paused
+  case when w.is_for_work then n.paused end as paused,
+  q.estimated
 from tasker._queue_depths() q
 left join tasker.namespaces n on n.namespace_id = q.namespace_id
 cross join lateral (select q.queue_name = n.name || '_queue' as is_for_work) w
@@ -18,7 +19,7 @@ left join (
   group by d.namespace_id
 ) f on f.namespace_id = n.namespace_id;
 comment on view tasker.queue_status is
-  'The two orchestration queues, the queue of each namespace, and its queue of events where there is one. Counts messages: cost grows with depth and dead rows.';
+  'The two orchestration queues, the queue of each namespace, and its queue of events where there is one. Counts the first 10,000 messages of each and estimates what is beyond.';
 comment on column tasker.queue_status.queue_name is 'Name of the queue for pgmq''s functions.';
 comment on column tasker.queue_status.namespace is 'The namespace that it belongs to; NULL for the orchestration queues.';
 comment on column tasker.queue_status.is_there is 'Whether the queue exists.';
@@ -28,3 +29,4 @@ comment on column tasker.queue_status.oldest_message_age is 'Age of the oldest m
 comment on column tasker.queue_status.in_flight is 'Steps of the namespace in the queue or at workers; NULL for queues that hold no steps, as the next two.';
 comment on column tasker.queue_status.max_in_flight is 'How many steps may be in flight; NULL = no limit.';
 comment on column tasker.queue_status.paused is 'Whether the namespace is paused: nothing is enqueued.';
+comment on column tasker.queue_status.estimated is 'Whether depth and visible are estimates from a sample: beyond 10,000 messages they are.';
