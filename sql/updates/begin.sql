@@ -42,8 +42,8 @@ cross join lateral (
 ) a
 where c.relnamespace = 'tasker'::regnamespace and c.relkind = 'v' and a.grantee <> c.relowner;
 
--- So are composite types, and the functions that are for our own functions alone, whatever their signatures: only those
--- that a trigger on a queue calls stay.
+-- So are the functions that are for our own functions alone, whatever their signatures: only those that a trigger on a queue
+-- calls stay.
 do $$
 declare
   statement text;
@@ -57,10 +57,6 @@ begin
     select pg_catalog.format('drop function %s', pg_catalog.string_agg(p.oid::regprocedure::text, ', '))
     from pg_catalog.pg_proc p
     where p.pronamespace = 'tasker'::regnamespace and p.proname like '\_%' and p.prorettype <> 'trigger'::regtype
-    union all
-    select pg_catalog.format('drop type %s', pg_catalog.string_agg(c.oid::regclass::text, ', '))
-    from pg_catalog.pg_class c
-    where c.relnamespace = 'tasker'::regnamespace and c.relkind = 'c'
   loop
     execute statement;
   end loop;
