@@ -1,10 +1,71 @@
--- From 0.1.0 to 0.2.0, by hand: tables, types, and functions that CREATE OR REPLACE cannot change (another type of
--- result, other names of parameters). `cargo test --test upgrade` says what is missing here.
+-- From 0.1.0 to 0.2.0, by hand: tables, and public functions that CREATE OR REPLACE cannot change (another type of result,
+-- other names of parameters). `cargo test --test upgrade` says what is missing here.
+
+alter table tasker.namespaces add column resumed_at timestamptz;
+
+alter table tasker.task_templates
+  add column max_waiting_for_dependencies interval,
+  add column max_waiting_for_retry interval,
+  add column max_steps_in_process interval,
+  add column fails_when_stuck boolean not null default false;
+
+-- Filled in by end.sql.
+alter table tasker.template_steps
+  add column parent_indexes integer[] not null default '{}',
+  add column parent_heads text[] not null default '{}',
+  add column message_head text not null default '',
+  add column message_step text not null default '';
+alter table tasker.template_steps
+  alter column parent_indexes drop default,
+  alter column parent_heads drop default,
+  alter column message_head drop default,
+  alter column message_step drop default;
+
+alter table tasker.timers
+  drop constraint timers_kind_is_known,
+  add constraint timers_kind_is_known
+    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'stuck', 'claim', 'finish'));
+
+alter table tasker.dead_letters
+  drop constraint dead_letters_reason_is_known,
+  add constraint dead_letters_reason_is_known check (reason in ('retries_exhausted', 'not_retryable', 'deadline', 'stuck'));
+
+create table tasker.held_events (
+  held_event_id bigint generated always as identity constraint held_events_pkey primary key,
+  namespace_id  bigint not null,
+  message       jsonb
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+
+create table tasker.namespace_grants (
+  role       regrole not null,
+  granted    text not null constraint namespace_grants_granted_is_known check (granted in ('worker', 'requester', 'author')),
+  namespace  text not null constraint namespace_grants_namespace_is_plain check (namespace ~ '^[a-z][a-z0-9_]{0,28}$'),
+  plain      boolean not null constraint namespace_grants_plain_is_for_workers check (not plain or granted = 'worker'),
+  granted_at timestamptz not null,
+  granted_by text not null,
+  constraint namespace_grants_pkey primary key (role, granted, namespace)
+);
+
+-- The queues that are there get what new ones get.
+do $$
+declare
+  queue regclass;
+begin
+  for queue in
+    select c.oid
+    from pgmq.meta q
+    join pg_catalog.pg_class c on c.relname = 'q_' || q.queue_name and c.relnamespace = 'pgmq'::regnamespace
+    where c.relowner = 'tasker_owner'::regrole
+  loop
+    execute pg_catalog.format('alter table %s set (vacuum_truncate = off)', queue);
+  end loop;
+end $$;
 
 alter table tasker.step_transitions drop column task_id, add column execution_time_ms integer, drop constraint step_transitions_pkey;
 create index step_transitions_by_step on tasker.step_transitions (step_id);
+
 create index waiting_held on tasker.waiting (namespace_id, template_id, priority, since, task_id, step_id)
   where claimed_by is not null;
--- Both tell now what they estimate.
-drop function tasker._queue_depths();
+
+-- Tells now what it estimates.
 drop function tasker.get_system_health_counts();

@@ -1,29 +1,7 @@
--- How every update begins. What follows is one transaction, with the parts in this order (scripts/update-script): this
--- file, the tables by hand (one file from each release to the next), all functions anew, stale.sql, all views anew,
--- grants, end.sql.
-
--- Nobody may be in between: a function of the new version must not meet a table of the old one. Waits for open
--- transactions, as ALTER TABLE does; others wait behind it. In a deadlock it steps back and begins again.
-do $$
-declare
-  tables text;
-begin
-  select pg_catalog.string_agg(c.oid::regclass::text, ', ' order by c.relname <> 'identity', c.oid) into tables
-  from pg_catalog.pg_class c
-  where c.relnamespace = 'tasker'::regnamespace and c.relkind = 'r';
-  set local deadlock_timeout = '100ms'; -- sooner than the others look: the update is who steps back
-  for try in 1 .. 100 loop
-    begin
-      execute pg_catalog.format('lock table %s in access exclusive mode', tables);
-      exit;
-    exception when deadlock_detected then
-      if try = 100 then
-        raise;
-      end if;
-      perform pg_catalog.pg_sleep(0.1);
-    end;
-  end loop;
-end $$;
+-- How every update begins, once the library is the right one (library.sql) and nobody is in between (lock.sql): a
+-- function of the new version must not meet a table of the old one. What follows is one transaction, with the parts in
+-- this order (scripts/update-script): this file, the tables by hand (one file from each release to the next), types and
+-- all functions anew, stale.sql, all views anew, grants, end.sql.
 
 -- Our roles get their rights anew, in the end, so that none is left over. Rights of your own roles stay.
 do $$
@@ -64,22 +42,31 @@ cross join lateral (
 ) a
 where c.relnamespace = 'tasker'::regnamespace and c.relkind = 'v' and a.grantee <> c.relowner;
 
+-- So are the functions that are for our own functions alone, whatever their signatures: only those that a trigger on a queue
+-- calls stay.
 do $$
 declare
-  views text;
-  uses  text;
+  statement text;
+  uses      text;
 begin
-  select pg_catalog.string_agg(c.oid::regclass::text, ', ') into views
-  from pg_catalog.pg_class c
-  where c.relnamespace = 'tasker'::regnamespace and c.relkind = 'v';
-  execute pg_catalog.format('drop view %s', views);
+  for statement in
+    select pg_catalog.format('drop view %s', pg_catalog.string_agg(c.oid::regclass::text, ', '))
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'tasker'::regnamespace and c.relkind = 'v'
+    union all
+    select pg_catalog.format('drop function %s', pg_catalog.string_agg(p.oid::regprocedure::text, ', '))
+    from pg_catalog.pg_proc p
+    where p.pronamespace = 'tasker'::regnamespace and p.proname like '\_%' and p.prorettype <> 'trigger'::regtype
+  loop
+    execute statement;
+  end loop;
 exception when dependent_objects_still_exist then
   get stacked diagnostics uses = pg_exception_detail;
   raise exception using
     errcode = 'dependent_objects_still_exist',
-    message = 'views of tasker_pg are used by others, and an update makes them anew',
+    message = 'views or internal functions of tasker_pg are used by others, and an update makes them anew',
     detail = uses,
-    hint = 'Drop your own views of schema tasker, update, and create them again.';
+    hint = 'Drop what stands on views and on functions with a leading underscore of schema tasker, update, and create it again.';
 end $$;
 
 -- What CREATE OR REPLACE does not touch from here on, is no part of the new version: stale.sql drops it.

@@ -1,4 +1,4 @@
-//! Which cluster this is.
+//! Which cluster and which library this is.
 
 use pgrx::prelude::*;
 
@@ -7,4 +7,10 @@ use pgrx::prelude::*;
 fn _system_identifier() -> i64 {
     // SAFETY: reads the server's copy of the control file, which exists since start-up.
     unsafe { pg_sys::GetSystemIdentifier() }.cast_signed()
+}
+
+/// The version of the library that is loaded, which after an update of the package is the old one until a restart.
+#[pg_extern(immutable, parallel_safe)]
+fn _library_version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
 }
