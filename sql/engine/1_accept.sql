@@ -9,7 +9,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
+  look     record;
   msg_ids  bigint[];
+  messages jsonb[];
   bad_ids  bigint[];
   reasons  text[];
   good_ids bigint[];
@@ -18,16 +20,28 @@ declare
   busy_ids bigint[];
   dropped  bigint[];
 begin
-  with taken as materialized (
-    select q.msg_id, q.message
-    from pgmq.q_orchestration_task_requests q
-    where q.vt <= clock_timestamp() and (only_msg_id is null or q.msg_id = only_msg_id)
-    order by q.msg_id
-    limit batch
-    for update skip locked
-  ), judged as materialized (
+  loop
+    select * into look from tasker._begin_look('orchestration_task_requests', only_msg_id => only_msg_id);
+    select array_agg(q.msg_id), array_agg(q.message) into msg_ids, messages
+    from (
+      select q.msg_id, q.message
+      from pgmq.q_orchestration_task_requests q
+      where q.vt <= clock_timestamp() and q.msg_id > look.after and q.msg_id <= look.upto
+      order by q.msg_id
+      limit batch
+      for update skip locked
+    ) q;
+    perform tasker._end_look(msg_ids[1], msg_ids[cardinality(msg_ids)]);
+    exit when msg_ids is not null or not look.again;
+  end loop;
+  if msg_ids is null then
+    return pass;
+  end if;
+  pass.more := pass.more or cardinality(msg_ids) = batch or look.again;
+
+  with judged as materialized (
     select k.msg_id, k.message, tasker._request_fault(k.message) as fault
-    from taken k
+    from unnest(msg_ids, messages) k(msg_id, message)
   ), request as materialized (
     select j.msg_id, j.fault, r.*
     from judged j
@@ -38,17 +52,14 @@ begin
       r.request, tasker._key_lock(r.request) as key
     from request r
   )
-  select array_agg(c.msg_id), array_agg(c.msg_id) filter (where c.fault is not null),
+  select array_agg(c.msg_id) filter (where c.fault is not null),
     array_agg(c.fault) filter (where c.fault is not null),
     array_agg(c.msg_id order by c.msg_id) filter (where c.fault is null),
     array_agg(c.key order by c.msg_id) filter (where c.fault is null),
     array_agg(c.request order by c.msg_id) filter (where c.fault is null)
-  into msg_ids, bad_ids, reasons, good_ids, keys, requests
+  into bad_ids, reasons, good_ids, keys, requests
   from checked c;
 
-  if msg_ids is null then
-    return pass;
-  end if;
   if bad_ids is not null then
     pass.rejected := pass.rejected + tasker._reject('orchestration_task_requests', bad_ids, reasons, at);
   end if;
@@ -80,6 +91,5 @@ begin
     delete from pgmq.q_orchestration_task_requests q where q.msg_id = any(good_ids);
     pass.accepted := pass.accepted + cardinality(good_ids);
   end if;
-  pass.more := pass.more or cardinality(msg_ids) = batch;
   return pass;
 end $$;

@@ -7,6 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
+  look     record;
   msg_ids  bigint[];
   messages jsonb[];
   matched  record;
@@ -14,19 +15,24 @@ declare
   unheld   record;
   held_up  bigint[];
 begin
-  select array_agg(q.msg_id), array_agg(q.message) into msg_ids, messages
-  from (
-    select q.msg_id, q.message
-    from pgmq.q_orchestration_step_results q
-    where q.vt <= clock_timestamp() and (only_msg_id is null or q.msg_id = only_msg_id)
-    order by q.msg_id
-    limit batch
-    for update skip locked
-  ) q;
+  loop
+    select * into look from tasker._begin_look('orchestration_step_results', only_msg_id => only_msg_id);
+    select array_agg(q.msg_id), array_agg(q.message) into msg_ids, messages
+    from (
+      select q.msg_id, q.message
+      from pgmq.q_orchestration_step_results q
+      where q.vt <= clock_timestamp() and q.msg_id > look.after and q.msg_id <= look.upto
+      order by q.msg_id
+      limit batch
+      for update skip locked
+    ) q;
+    perform tasker._end_look(msg_ids[1], msg_ids[cardinality(msg_ids)]);
+    exit when msg_ids is not null or not look.again;
+  end loop;
   if msg_ids is null then
     return pass;
   end if;
-  pass.more := pass.more or cardinality(msg_ids) = batch;
+  pass.more := pass.more or cardinality(msg_ids) = batch or look.again;
 
   select * into matched from tasker._hold_attempts(messages, reported_too => true);
   if cardinality(matched.held) is distinct from cardinality(msg_ids) then

@@ -18,7 +18,7 @@ declare
   look            record;
   held            record;
   numbers         integer[];
-  after           bigint := 0;
+  after           bigint;
 begin
   loop
     select * into look from tasker._look(queue_name, _take_steps.qty, after, _take_steps.task_names, _take_steps.step_names);

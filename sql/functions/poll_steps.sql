@@ -49,7 +49,9 @@ begin
     -- Above read committed the next look would see what this one saw.
     exit when found or left_ms is null or left_ms <= 0
       or current_setting('transaction_isolation') not in ('read committed', 'read uncommitted');
-    perform tasker._wait_for_wake(id, generation, left_ms);
+    -- What the queue's mark has passed by wakes nobody when it is there at last.
+    perform tasker._wait_for_wake(id, generation, least(left_ms, tasker._sweep_due(poll_steps.namespace || '_queue',
+      tasker._look_filter(poll_steps.task_names, poll_steps.step_names))));
   end loop;
 end $$;
 comment on function tasker.poll_steps is

@@ -12,6 +12,8 @@ mod directory;
 
 mod identity;
 mod launcher;
+mod look;
+mod mark;
 mod orchestrator;
 mod pass;
 mod report;

@@ -1,4 +1,5 @@
-//! Shared memory: the directory of orchestrators under a lock, and the board of latches and wake counters without one.
+//! Shared memory: the directory of orchestrators and the marks of queues, each under a lock, and the board of latches and
+//! wake counters without one.
 
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -8,17 +9,20 @@ use pgrx::{AssertPGRXSharedMemory, PgAtomic, pg_shmem_init};
 
 use super::condition::Condition;
 use super::directory::{Directory, SLOTS};
+use super::mark::Marks;
 
 /// How many counters the namespaces of all databases share. Two that share one wake each other's waiters for nothing.
 const WAKES: usize = 1024;
 const INSTALLED: usize = 16;
 
-type Shared<T> = AssertPGRXSharedMemory<T>;
+pub type Shared<T> = AssertPGRXSharedMemory<T>;
 
 // SAFETY: nobody else uses these names.
 static DIRECTORY: PgLwLock<Shared<Directory>> = unsafe { PgLwLock::new(c"tasker_pg") };
 // SAFETY: see above.
 static BOARD: PgAtomic<Shared<Board>> = unsafe { PgAtomic::new(c"tasker_pg board") };
+// SAFETY: see above.
+static MARKS: PgLwLock<Shared<Marks>> = unsafe { PgLwLock::new(c"tasker_pg marks") };
 static READY: AtomicBool = AtomicBool::new(false);
 
 /// What is looked at and changed at commit, where nobody should queue for a lock.
@@ -50,6 +54,8 @@ pub fn init() {
     pg_shmem_init!(DIRECTORY = unsafe { Shared::new(Directory::EMPTY) });
     // SAFETY: see above.
     pg_shmem_init!(BOARD = unsafe { Shared::new(Board::new()) });
+    // SAFETY: holds plain values only.
+    pg_shmem_init!(MARKS = unsafe { Shared::new(Marks::EMPTY) });
     READY.store(true, Ordering::Relaxed);
 }
 
@@ -61,6 +67,11 @@ pub fn is_ready() -> bool {
 /// The board, where there is shared memory.
 pub fn board() -> Option<&'static Board> {
     is_ready().then(|| &**BOARD.get())
+}
+
+/// The marks of queues, where there is shared memory.
+pub fn marks() -> Option<&'static PgLwLock<Shared<Marks>>> {
+    is_ready().then_some(&MARKS)
 }
 
 /// Reads the directory. The default without shared memory.
