@@ -462,3 +462,38 @@ fn the_alert_query_of_the_guide_is_silent_until_something_is_wrong() {
     shop.eventually("select situation = 'switched off' from tasker.orchestrator_status");
     assert_eq!(subjects(&mut watcher), ["engine", "queue shop_queue", "rejected messages"]);
 }
+
+/// What a monitor sees of those who hold back vacuum.
+const HOLDERS: &str =
+    "select kind, holder, role, application_name, state, age_in_transactions > 0, advice from tasker.oldest_snapshots";
+
+#[test]
+fn who_holds_an_old_snapshot_is_named_to_a_monitor_too() {
+    let cluster = Cluster::start("snapshots", &["tasker.enabled=off", "max_prepared_transactions=2", "autovacuum=off"]);
+    let (mut shop, mut elsewhere) = (cluster.create("shop"), cluster.create("elsewhere"));
+    shop.register(&two_steps("shop"));
+    let (mut reader, mut writer) = (cluster.connect("shop"), cluster.connect("shop"));
+    elsewhere.run("begin isolation level repeatable read; select 1");
+    reader.run("set application_name = 'report'");
+    reader.run("begin isolation level repeatable read; select 1");
+    shop.request("shop", "two");
+    writer.run("begin; create table other_work ()");
+    writer.run("prepare transaction 'left behind'");
+    shop.request("shop", "two");
+    shop.run("set role tasker_monitor");
+    let pid = reader.value("select pg_backend_pid()");
+    let session = format!(
+        "session|{pid}|postgres|report|idle in transaction|t|SELECT pg_terminate_backend({pid}), and set idle_in_transaction_session_timeout."
+    );
+    let prepared = "prepared transaction|left behind|postgres|||t|COMMIT PREPARED 'left behind' or ROLLBACK PREPARED 'left behind'.";
+    assert_eq!(shop.rows(HOLDERS), [session.as_str(), prepared]);
+    reader.run("rollback");
+    writer.run("rollback prepared 'left behind'");
+    assert_eq!(shop.rows(HOLDERS), [""; 0]);
+    // One who writes holds back as much, with no snapshot between its statements.
+    writer.run("begin; create table other_work ()");
+    shop.run("reset role");
+    shop.request("shop", "two");
+    assert_eq!(shop.value("select kind, age_in_transactions > 0 from tasker.oldest_snapshots"), "session|t");
+    writer.run("rollback");
+}

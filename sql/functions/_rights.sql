@@ -14,5 +14,5 @@ return '{
     "get_viable_steps", "calculate_dependency_levels", "get_system_health_counts", "get_analytics_metrics",
     "get_slowest_steps", "get_slowest_tasks", "task_graph", "template_graph", "explain_task", "check",
     "list_templates", "clock", "_computed_priority", "_setting", "_preloaded", "_orchestrator_slots", "_queue_depths",
-    "_identity_is_ours"]
+    "_identity_is_ours", "_backend_snapshots"]
 }'::jsonb;

@@ -21,6 +21,7 @@ mod schedule;
 mod session;
 mod shmem;
 mod slot;
+mod snapshots;
 mod stats;
 mod wake;
 
