@@ -24,7 +24,10 @@ begin
     left join fresh f on f.namespace_id = n.namespace_id
     -- One probe a namespace; `exists` would be turned into a hash of all that waits.
     left join lateral (
-      select true as waits from tasker.waiting w where w.namespace_id = n.namespace_id and w.claimed_by is null limit 1) w on true
+      select true as waits
+      from tasker.waiting w
+      where f.ready is null and w.namespace_id = n.namespace_id and w.claimed_by is null
+      limit 1) w on true
     where f.ready is not null or w.waits
     order by n.namespace_id
   loop
