@@ -1,5 +1,6 @@
 //! Lets go of a database that a statement needs for itself alone: DROP DATABASE, CREATE DATABASE ... TEMPLATE,
-//! ALTER DATABASE ... RENAME and ... SET TABLESPACE fail while anyone else is connected.
+//! ALTER DATABASE ... RENAME and ... SET TABLESPACE fail while anyone else is connected. So does a change of the extension
+//! itself get the tables for itself, and those who come back after it know the new version.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use pgrx::PgList;
 use pgrx::prelude::*;
 
+use super::extension::{self, Change};
 use super::{session, shmem};
 
 /// The server itself then waits as long again before it gives up.
@@ -58,7 +60,7 @@ unsafe extern "C-unwind" fn process_utility(
 ) {
     // SAFETY: the server passes a statement. Everything is passed on as it came.
     unsafe {
-        if is_about_databases((*statement).utilityStmt) {
+        if may_need_room((*statement).utilityStmt) {
             make_room((*statement).utilityStmt);
         }
         let next = NEXT.get().unwrap_or(standard_ProcessUtility);
@@ -68,11 +70,14 @@ unsafe extern "C-unwind" fn process_utility(
 
 /// # Safety
 /// `statement` is NULL or a parse node.
-unsafe fn is_about_databases(statement: *mut pg_sys::Node) -> bool {
+unsafe fn may_need_room(statement: *mut pg_sys::Node) -> bool {
     use pg_sys::NodeTag::*;
     // SAFETY: see above.
     let Some(node) = (unsafe { statement.as_ref() }) else { return false };
-    matches!(node.type_, T_DropdbStmt | T_CreatedbStmt | T_AlterDatabaseStmt | T_RenameStmt)
+    matches!(
+        node.type_,
+        T_DropdbStmt | T_CreatedbStmt | T_AlterDatabaseStmt | T_RenameStmt | T_DropStmt | T_AlterExtensionStmt
+    )
 }
 
 /// Sends away the orchestrators of the database that a statement needs, and keeps them away until the end of the
@@ -80,7 +85,16 @@ unsafe fn is_about_databases(statement: *mut pg_sys::Node) -> bool {
 #[pg_guard]
 unsafe extern "C-unwind" fn make_room(statement: *mut pg_sys::Node) {
     // SAFETY: a parse node, as the server passed it.
-    let Some(database) = (unsafe { needed_database(statement) }) else { return };
+    let change = unsafe { statement.as_ref().and_then(|node| extension::change(node)) };
+    // SAFETY: the same.
+    let needed = change.map(|_| session::database()).or_else(|| unsafe { needed_database(statement) });
+    needed.inspect(|database| send_away(*database));
+    if change == Some(Change::Drop) {
+        extension::lock(); // an update does so by itself
+    }
+}
+
+fn send_away(database: pg_sys::Oid) {
     listen();
     let pids = shmem::change(|directory| {
         directory.detach(database, session::pid());

@@ -9,7 +9,7 @@ mod condition;
 mod databases;
 mod detach;
 mod directory;
-
+mod extension;
 mod identity;
 mod launcher;
 mod look;

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -305,6 +306,15 @@ impl Cluster {
         let mut postgres = self.connect("postgres");
         postgres.run("alter system reset all");
         postgres.run("select pg_reload_conf()");
+    }
+}
+
+/// Sets a flag when it goes: threads that wait for it end also when a test fails.
+pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -11,7 +11,7 @@ use std::thread;
 
 #[path = "../common/mod.rs"]
 mod common;
-use common::{Cluster, Database, eventually, output, play, project, template, two_steps};
+use common::{Cluster, Database, SetAtEnd, eventually, output, play, project, template, two_steps};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("upgrade", &[]));
 
@@ -183,6 +183,7 @@ fn an_update_beside_workers_who_go_on() {
         let mut shop = in_the_middle("beside", &release);
         let (over, name) = (AtomicBool::new(false), shop.name.clone());
         thread::scope(|threads| {
+            let _ends = SetAtEnd(&over);
             for _ in 0..2 {
                 threads.spawn(|| {
                     let mut worker = CLUSTER.connect(&name);
@@ -202,7 +203,6 @@ fn an_update_beside_workers_who_go_on() {
             update(&mut shop);
             let after = shop.number(done);
             shop.eventually(&format!("select ({done}) > {after} + 20"));
-            over.store(true, Ordering::Relaxed);
         });
         finishes(&mut shop);
     }
