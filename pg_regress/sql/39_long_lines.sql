@@ -70,7 +70,9 @@ call pg_temp.later('29.999 s');
 select count(*) from tasker.escalated_tasks;
 call pg_temp.later('1 ms');
 select e.priority, e.claim_status, count(*), min(e.escalation) from tasker.escalated_tasks e group by 1, 2 order by 1, 2;
-select pg_temp.rows_read('tasker.escalated_tasks limit 100') <= 130 as few;
+-- All of the longest line has escalated: its first are there at once.
+call pg_temp.later('2 minutes');
+select pg_temp.rows_read('tasker.escalated_tasks limit 200') <= 230 as few;
 rollback;
 
 -- Few rows are counted, and nothing is estimated.

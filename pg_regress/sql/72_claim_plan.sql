@@ -6,6 +6,13 @@
 \set ECHO all
 
 select tasker.create_namespace('test_claim_plan', max_in_flight => null) as namespace_id \gset
+-- The plans of this session are made now, while a page or two of rows waits, and what follows runs by them. So small a
+-- table is read as a whole by any index as cheaply as row by row.
+select tasker.register_template(
+  '{"namespace_name": "test_claim_plan", "name": "early", "version": "1.0.0", "steps": [{"name": "it"}]}'::jsonb) > 0 as registered;
+select count(*) from tasker.request_tasks('test_claim_plan', 'early', array_fill('{}'::jsonb, array[200]));
+vacuum analyze tasker.waiting;
+do $$ begin for pass in 1 .. 50 loop perform tasker.orchestrate(batch_size => 10); end loop; end $$;
 select tasker.pause_namespace('test_claim_plan');
 do $$
 begin

@@ -1,5 +1,6 @@
 -- Priority has risen by 1 when age is T / (6 - p), so what has escalated is the head of each line: it is read from there,
--- by the index, and not computed for all that waits. OFFSET 0 keeps the planner to that. Held work has its own index.
+-- by the index, and not computed for all that waits. OFFSET 0 and the order keep the planner to that: a bitmap would be of all
+-- before the first row (100 of 410,000: 97 ms, so 0.4). Held work has its own index.
 create view tasker.escalated_tasks as
 select
   w.task_id,
@@ -31,6 +32,7 @@ cross join lateral (
   from tasker.waiting w
   where w.namespace_id = n.namespace_id and w.template_id = tt.template_id and w.priority = c.priority
     and w.claimed_by is null and w.since <= now.at - c.rises_after
+  order by w.since, w.task_id, w.step_id
   offset 0)
   union all
   (select w.task_id, w.step_id, w.since, w.claimed_by, w.claim_expires_at, w.fault,
@@ -38,6 +40,7 @@ cross join lateral (
   from tasker.waiting w
   where w.namespace_id = n.namespace_id and w.template_id = tt.template_id and w.priority = c.priority
     and w.claimed_by is not null and w.since <= now.at - c.rises_after
+  order by w.since, w.task_id, w.step_id
   offset 0)
 ) w
 left join tasker.template_steps ts

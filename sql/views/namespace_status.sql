@@ -1,4 +1,17 @@
 create view tasker.namespace_status as
+-- Materialized, since as the inner side of a loop it would be computed for each namespace.
+with waiting as materialized (
+  select
+    w.namespace_id,
+    sum(w.tasks)::bigint as tasks,
+    sum(w.steps)::bigint as steps,
+    sum(w.claimed)::bigint as claimed,
+    sum(w.set_aside)::bigint as set_aside,
+    min(w.oldest_since) as oldest_since,
+    bool_or(w.estimated) as estimated
+  from tasker._waiting_work(tasker.clock()) w
+  group by w.namespace_id
+)
 select
   n.namespace_id,
   n.name as namespace,
@@ -30,18 +43,7 @@ left join (
   from tasker.in_flight_deltas d
   group by d.namespace_id
 ) f on f.namespace_id = n.namespace_id
-left join (
-  select
-    w.namespace_id,
-    sum(w.tasks)::bigint as tasks,
-    sum(w.steps)::bigint as steps,
-    sum(w.claimed)::bigint as claimed,
-    sum(w.set_aside)::bigint as set_aside,
-    min(w.oldest_since) as oldest_since,
-    bool_or(w.estimated) as estimated
-  from tasker._waiting_work(tasker.clock()) w
-  group by w.namespace_id
-) w on w.namespace_id = n.namespace_id
+left join waiting w on w.namespace_id = n.namespace_id
 left join (
   select tt.namespace_id, count(*) as templates
   from tasker.task_templates tt
