@@ -4,6 +4,10 @@ with relation as (
   select c.*, c.oid::regclass::text as name
   from pg_class c
   where c.relnamespace = 'tasker'::regnamespace
+), queue as (
+  select c.*
+  from pgmq.meta m
+  join pg_class c on c.relname in ('q_' || m.queue_name, 'a_' || m.queue_name) and c.relnamespace = 'pgmq'::regnamespace
 ), acl(what, list, owner) as (
   select 'schema ' || n.nspname, n.nspacl, n.nspowner from pg_namespace n where n.nspname in ('tasker', 'pgmq')
   union all
@@ -15,6 +19,11 @@ with relation as (
   select format('column %s.%s', r.name, a.attname), a.attacl, r.relowner
   from relation r join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
   union all
+  select format('queue %s', q.oid::regclass), q.relacl, q.relowner from queue q
+  union all
+  select format('column %s.%s of a queue', q.oid::regclass, a.attname), a.attacl, q.relowner
+  from queue q join pg_attribute a on a.attrelid = q.oid and a.attnum > 0 and a.attacl is not null
+  union all
   select 'function ' || p.oid::regprocedure, p.proacl, p.proowner from pg_proc p where p.pronamespace = 'tasker'::regnamespace
   union all
   select 'type ' || t.oid::regtype, t.typacl, t.typowner from pg_type t where t.typnamespace = 'tasker'::regnamespace
@@ -25,6 +34,15 @@ with relation as (
     r.name, r.relowner::regrole, r.relpersistence, (select string_agg(o, ', ' order by o) from unnest(r.reloptions) o), r.relrowsecurity)
   from relation r
   where r.relkind <> 't'
+  union all
+  select format('queue %s owner %s, options %s', q.oid::regclass, q.relowner::regrole,
+    (select string_agg(o, ', ' order by o) from unnest(q.reloptions) o))
+  from queue q
+  union all
+  select format('trigger of a queue %s, depends on the extension %s', pg_get_triggerdef(t.oid),
+    exists (select from pg_depend d where d.classid = 'pg_trigger'::regclass and d.objid = t.oid and d.deptype = 'x'))
+  from pg_trigger t join queue q on q.oid = t.tgrelid
+  where not t.tgisinternal
   union all
   select format('column %s.%s %s%s%s%s%s statistics %s', r.name, a.attname, format_type(a.atttypid, a.atttypmod),
     case when a.attnotnull then ' not null' end,
