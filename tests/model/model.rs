@@ -371,6 +371,7 @@ impl Model {
 
     pub fn end_task(&mut self, task: usize, state: TaskState) {
         self.tasks[task].state = state;
+        self.claims.remove(&task);
         let end = match state {
             TaskState::Complete => "completed",
             TaskState::Error => "failed",

@@ -295,7 +295,7 @@ fn finishes(shop: &mut Database, held: &Held) {
         assert_eq!(step, format!("complete|{attempt}"), "what was at a worker ended by its report");
     }
     let events = shop.value("select count(*) from pgmq.q_shop_events");
-    let ended = "select count(*) from tasker.step_transitions x join tasker.tasks t using (task_id)
+    let ended = "select count(*) from tasker.step_transitions x join tasker.tasks t on t.task_id = x.step_id >> 16
                  join tasker.task_templates tt using (template_id) where tt.name = 'loud' and x.to_state = 'complete'";
     let over = "select count(*) from tasker.tasks t join tasker.task_templates tt using (template_id)
                 where tt.name = 'loud' and t.state = 'complete'";
