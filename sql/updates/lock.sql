@@ -4,12 +4,10 @@
 -- wait behind it.
 do $$
 declare
-  path     constant text := pg_catalog.current_setting('search_path');
   patience constant text := pg_catalog.current_setting('deadlock_timeout');
   view     regclass;
   tables   text;
 begin
-  perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   select pg_catalog.string_agg(c.oid::regclass::text, ', ' order by c.relname <> 'identity', c.oid) into tables
   from pg_catalog.pg_class c
   where c.relkind = 'r'
@@ -37,5 +35,5 @@ begin
       perform pg_catalog.pg_sleep(0.1);
     end;
   end loop;
-  perform pg_catalog.set_config('deadlock_timeout', patience, true), pg_catalog.set_config('search_path', path, true);
+  perform pg_catalog.set_config('deadlock_timeout', patience, true);
 end $$;

@@ -7,7 +7,7 @@ use pgrx::PgList;
 use pgrx::pg_sys::panic::ErrorReportable;
 use pgrx::prelude::*;
 
-use super::EXTENSION;
+use super::{EXTENSION, session};
 
 /// What an update begins with, too.
 const LOCK: &str = include_str!("../../sql/updates/lock.sql");
@@ -43,7 +43,7 @@ pub unsafe fn change(statement: &pg_sys::Node) -> Option<Change> {
 pub fn lock() {
     // SAFETY: looks at who is calling.
     if unsafe { pg_sys::superuser() } {
-        Spi::run(LOCK).unwrap_or_report();
+        session::with_setting(c"search_path", c"pg_catalog, pg_temp", || Spi::run(LOCK)).unwrap_or_report();
     }
 }
 

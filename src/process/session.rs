@@ -73,6 +73,29 @@ pub fn set(name: &CStr, value: &CStr) {
     };
 }
 
+/// Runs `body` with a setting of its own, as a function's SET clause does. An error sets it back with the transaction.
+pub fn with_setting<T>(name: &CStr, value: &CStr, body: impl FnOnce() -> T) -> T {
+    // SAFETY: what stands in the server's own code around such a call; the server copies both.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    // SAFETY: see above.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        )
+    };
+    let result = body();
+    // SAFETY: closes the level that was opened above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
+
 /// The database that this process is connected to.
 pub fn database() -> pg_sys::Oid {
     // SAFETY: set once, at connection.
