@@ -370,7 +370,12 @@ create type tasker._task_request as (
   tags                  text[],
   bypass_steps          text[],
   claim_timeout_seconds integer,
-  request_id            text
+  request_id            text,
+  -- of its template
+  namespace_id          bigint,
+  template_name         text,
+  identity_strategy     text,
+  has_input_schema      boolean
 );
 
 -- How one attempt ended.

@@ -69,6 +69,16 @@ select (:'ids'::bigint[])[1] = (:'ids'::bigint[])[3] as twice, (:'ids'::bigint[]
 select t.context from tasker.tasks t where t.task_id = any(:'ids'::bigint[]) and t.task_id <> :first order by t.task_id;
 select array_agg(t order by n) as ids from tasker.request_tasks('test_identity', 'strict', array['{"m": 1, "n": 1}', '{"n": 1, "m": 1}', '{"m": 2}']::jsonb[]) with ordinality r(t, n) \gset
 select (:'ids'::bigint[])[1] = (:'ids'::bigint[])[2] as twice, (:'ids'::bigint[])[1] <> (:'ids'::bigint[])[3] as other;
+-- Keys belong to contexts by their place, wherever the arrays' subscripts begin.
+select t = :first as known from tasker.request_tasks('test_identity', 'unique', '{"{}"}'::jsonb[], idempotency_keys => '[0:0]={k}') t;
+-- In a long list, too: every identity is one task, in the order of the contexts.
+select array_agg(t order by n) as ids from tasker.request_tasks('test_identity', 'unique', array(select jsonb_build_object('n', i) from generate_series(1, 600) i order by i),
+  idempotency_keys => array(select case when i % 3 > 0 then 'long ' || i % 200 end from generate_series(1, 600) i order by i)) with ordinality r(t, n) \gset
+select count(distinct i.task_id) as tasks, count(distinct i.task_id) filter (where i.n % 3 = 0) as keyless,
+  bool_and(t.context = jsonb_build_object('n', case when i.n % 3 = 0 then i.n else f.first end)) as of_the_first
+from unnest(:'ids'::bigint[]) with ordinality i(task_id, n)
+join tasker.tasks t on t.task_id = i.task_id
+cross join lateral (select min(j) as first from generate_series(1, 600) j where j % 3 > 0 and j % 200 = i.n % 200) f;
 
 -- By the request queue it is the same, also beside a function call.
 select tasker.request_task('test_identity', 'caller', idempotency_key => 'mixed') as mixed \gset

@@ -49,7 +49,7 @@ begin
     left join lateral tasker._read_request(case when j.fault is null then j.message end) r on j.fault is null
   ), checked as (
     select r.msg_id, coalesce(r.fault, tasker._request_obstacle(r.namespace, r.name, r.version, r.request)) as fault,
-      r.request, tasker._key_lock(r.request) as key
+      r.request, tasker._request_lock(r.request) as key
     from request r
   )
   select array_agg(c.msg_id) filter (where c.fault is not null),

@@ -12,9 +12,13 @@ declare
 begin
   select array_agg(distinct r.template_id) into template from unnest(requests) r;
   with namespace as materialized (
-    select n.namespace_id, pg_try_advisory_xact_lock_shared(tasker._lock_key('requests', n.namespace_id::text)) as got
+    select n.namespace_id, pg_try_advisory_xact_lock_shared(tasker._lock_key('requests', n.name)) as got
     from (
-      select distinct tt.namespace_id from tasker.task_templates tt where tt.template_id = any(template) order by tt.namespace_id
+      select distinct n.name, n.namespace_id
+      from tasker.task_templates tt
+      join tasker.namespaces n on n.namespace_id = tt.namespace_id
+      where tt.template_id = any(template)
+      order by n.name
     ) n
   )
   select array_agg(n.namespace_id) filter (where n.got) into kept from namespace n;

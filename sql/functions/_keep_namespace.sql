@@ -8,15 +8,10 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
-declare
-  id constant bigint := (select n.namespace_id from tasker.namespaces n where n.name = _keep_namespace.name);
 begin
-  if id is null then
-    return;
-  end if;
-  perform pg_advisory_xact_lock_shared(tasker._lock_key('requests', id::text));
+  perform pg_advisory_xact_lock_shared(tasker._lock_key('requests', _keep_namespace.name));
   -- Above read committed the next statement sees what this one does: the row says whether that is still so (40001).
   if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-    perform from tasker.namespaces n where n.namespace_id = id for key share;
+    perform from tasker.namespaces n where n.name = _keep_namespace.name for key share;
   end if;
 end $$;

@@ -7,14 +7,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  body constant jsonb := coalesce(nullif(message -> 'task_request', 'null'), message);
+  body     constant jsonb := coalesce(nullif(message -> 'task_request', 'null'), message);
+  template record;
 begin
   _read_request.namespace := body ->> 'namespace';
   _read_request.name := body ->> 'name';
   _read_request.version := body ->> 'version';
-  request.template_id := tasker._find_template(_read_request.namespace, _read_request.name, _read_request.version);
-  request.context := (select tt.default_context from tasker.task_templates tt where tt.template_id = request.template_id)
-    || (body -> 'context');
+  select f.* into template
+  from tasker._find_template(_read_request.namespace, _read_request.name, _read_request.version) f;
+  request.template_id := template.template_id;
+  request.namespace_id := template.namespace_id;
+  request.template_name := template.template_name;
+  request.identity_strategy := template.identity_strategy;
+  request.has_input_schema := template.has_input_schema;
+  request.context := template.default_context || (body -> 'context');
   request.idempotency_key := body ->> 'idempotency_key';
   request.priority := coalesce((body ->> 'priority')::smallint, 2);
   request.run_at := (body ->> 'run_at')::timestamptz;

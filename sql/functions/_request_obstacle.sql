@@ -14,12 +14,12 @@ begin
       tasker._setting('max_payload_bytes'));
   elsif greatest(length(request.initiator), length(request.source_system), length(request.reason)) > 1024 then
     return 'initiator, source_system and reason have at most 1024 characters';
-  elsif cardinality(request.tags) > 100 then
-    return format('there are %s tags, more than 100', cardinality(request.tags));
   elsif cardinality(request.bypass_steps) > 10000 then
     return format('there are %s bypass_steps, more than 10000', cardinality(request.bypass_steps));
-  elsif length(array_to_string(request.tags, '')) > 256 then
-    if exists (select from unnest(request.tags) t where length(t) > 256) then
+  elsif cardinality(request.tags) > 0 then
+    if cardinality(request.tags) > 100 then
+      return format('there are %s tags, more than 100', cardinality(request.tags));
+    elsif exists (select from unnest(request.tags) t where length(t) > 256) then
       return 'a tag has at most 256 characters';
     end if;
   end if;
@@ -28,14 +28,14 @@ begin
     return (select f.message || '; ' || f.hint
       from tasker._no_template(_request_obstacle.namespace, _request_obstacle.name, _request_obstacle.version) f);
   end if;
-  select tt.name, tt.version, tt.input_schema, tt.identity_strategy, tt.checksum into template
-  from tasker.task_templates tt
-  where tt.template_id = request.template_id;
-
-  if template.identity_strategy = 'caller_provided' and request.idempotency_key is null then
-    return format('template %s needs an idempotency_key (its identity_strategy is caller_provided)', quote_ident(template.name));
+  if request.identity_strategy = 'caller_provided' and request.idempotency_key is null then
+    return format('template %s needs an idempotency_key (its identity_strategy is caller_provided)',
+      quote_ident(request.template_name));
   end if;
-  if template.input_schema is not null then
+  if request.has_input_schema then
+    select tt.name, tt.version, tt.input_schema, tt.checksum into template
+    from tasker.task_templates tt
+    where tt.template_id = request.template_id;
     select string_agg(case f.path when '' then '(root)' else f.path end || ': ' || f.message, '; ') into faults
     from tasker._context_faults(template.checksum, template.input_schema, request.context) f;
     if faults is not null then

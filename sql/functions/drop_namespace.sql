@@ -12,7 +12,7 @@ declare
 begin
   perform tasker._need_read_committed('drop_namespace');
   -- After this nobody makes a task here any more, and what was made before is seen by the statements below.
-  perform pg_advisory_xact_lock(tasker._lock_key('requests', id::text));
+  perform pg_advisory_xact_lock(tasker._lock_key('requests', drop_namespace.name));
   perform from tasker.namespaces n where n.namespace_id = id for update;
   if not found then
     perform tasker._namespace_id(drop_namespace.name);

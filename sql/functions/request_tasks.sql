@@ -20,8 +20,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  id       bigint;
-  defaults jsonb;
+  template record;
   requests tasker._task_request[];
   fault    text;
 begin
@@ -31,35 +30,53 @@ begin
   if tasker._is_limited('{requester}') then
     perform tasker._check_namespace('{requester}', request_tasks.namespace);
   end if;
-  perform tasker._check_request_arguments(request_tasks.contexts, request_tasks.priority, request_tasks.idempotency_keys,
-    request_tasks.run_at, request_tasks.tags, request_tasks.bypass_steps, request_tasks.claim_timeout_seconds);
+  if cardinality(request_tasks.contexts) > 10000 then
+    fault := format('there are %s contexts in one call, more than 10000', cardinality(request_tasks.contexts));
+  elsif cardinality(request_tasks.idempotency_keys) <> cardinality(request_tasks.contexts) then
+    fault := format('there are %s contexts and %s idempotency_keys', cardinality(request_tasks.contexts),
+      cardinality(request_tasks.idempotency_keys));
+  else
+    select f.fault into fault
+    from rows from (unnest(request_tasks.contexts), unnest(request_tasks.idempotency_keys)) with ordinality c(context, key, n),
+      lateral tasker._argument_fault(c.context, c.key, request_tasks.priority, request_tasks.run_at, request_tasks.tags,
+        request_tasks.bypass_steps, request_tasks.claim_timeout_seconds) f(fault)
+    where f.fault is not null
+    order by c.n
+    limit 1;
+  end if;
+  if fault is not null then
+    raise exception using errcode = 'invalid_parameter_value', message = fault;
+  end if;
   perform tasker._keep_namespace(request_tasks.namespace);
-  id := tasker._find_template(request_tasks.namespace, request_tasks.name, request_tasks.version);
-  if id is null then
+  select f.* into template
+  from tasker._find_template(request_tasks.namespace, request_tasks.name, request_tasks.version) f;
+  if template.template_id is null then
     perform tasker._raise_no_template(request_tasks.namespace, request_tasks.name, request_tasks.version);
   end if;
-  select tt.default_context into defaults from tasker.task_templates tt where tt.template_id = id;
 
   select array_agg(
-      row(id, defaults || c.context, request_tasks.idempotency_keys[c.n], request_tasks.priority, request_tasks.run_at,
-        request_tasks.correlation_id, request_tasks.parent_correlation_id, request_tasks.initiator,
-        request_tasks.source_system, request_tasks.reason, coalesce(request_tasks.tags, '{}'),
-        coalesce(request_tasks.bypass_steps, '{}'), coalesce(request_tasks.claim_timeout_seconds, 60), null)::tasker._task_request
+      row(template.template_id, template.default_context || c.context, c.key, request_tasks.priority,
+        request_tasks.run_at, request_tasks.correlation_id, request_tasks.parent_correlation_id,
+        request_tasks.initiator, request_tasks.source_system, request_tasks.reason, coalesce(request_tasks.tags, '{}'),
+        coalesce(request_tasks.bypass_steps, '{}'), coalesce(request_tasks.claim_timeout_seconds, 60), null,
+        template.namespace_id, template.template_name, template.identity_strategy,
+        template.has_input_schema)::tasker._task_request
       order by c.n)
   into requests
-  from unnest(request_tasks.contexts) with ordinality c(context, n);
+  from rows from (unnest(request_tasks.contexts), unnest(request_tasks.idempotency_keys)) with ordinality c(context, key, n);
 
-  select tasker._request_obstacle(request_tasks.namespace, request_tasks.name, request_tasks.version, r.request)
-    || case when cardinality(requests) > 1 then format(' (contexts[%s])', r.n) else '' end
-  into fault
+  select o.obstacle || case when cardinality(requests) > 1 then format(' (contexts[%s])', o.n) else '' end into fault
   -- Not by subscript: each would walk the array from its start.
-  from (select r as request, row_number() over () as n from unnest(requests) r) r
-  where tasker._request_obstacle(request_tasks.namespace, request_tasks.name, request_tasks.version, r.request) is not null
-  order by r.n
+  from (
+    select r.n, tasker._request_obstacle(request_tasks.namespace, request_tasks.name, request_tasks.version, r.request) as obstacle
+    from (select r as request, row_number() over () as n from unnest(requests) r) r
+    offset 0
+  ) o
+  where o.obstacle is not null
+  order by o.n
   limit 1;
   if fault is not null then
-    raise exception using errcode = 'invalid_parameter_value', message = fault,
-      hint = format('SELECT tasker.get_template(%L, %L) shows what the template asks for.', request_tasks.namespace, request_tasks.name);
+    perform tasker._raise_obstacle(fault, request_tasks.namespace, request_tasks.name);
   end if;
   return query select t from unnest(tasker._create_tasks(requests, tasker.clock())) t;
 end $$;
