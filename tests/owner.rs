@@ -18,7 +18,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("alter role tasker_owner superuser", "42501"),
     ("grant pg_execute_server_program to tasker_owner", "42501"),
     ("create function pg_temp.c() returns integer language c as 'tasker_pg', 'clock_wrapper'", "42501"),
-    ("create extension file_fdw", "42501"),
+    ("drop extension pgmq", "42501"),
     ("create table public.planted (id integer)", "42501"),
     ("create schema planted", "42501"),
     ("set tasker.fake_now = '2000-01-01'", "42501"),

@@ -48,6 +48,14 @@ begin
   revoke all on schema pgmq from tasker_owner, tasker_admin, tasker_requester, tasker_worker;
   foreach name in array array['schema tasker'] || array(select 'role ' || quote_ident(r) from unnest(role_names) r) loop
     object := name; outcome := 'dropped'; detail := null;
+    -- From version 17 on, what the extension's script granted keeps a role even when it has been revoked.
+    if name like 'role %' and not exists (
+      select from pg_shdepend d
+      where d.refclassid = 'pg_authid'::regclass and d.refobjid = substr(name, 6)::regrole and d.deptype <> 'i'
+        and d.dbid in (0, (select b.oid from pg_database b where b.datname = current_database())))
+    then
+      execute 'drop owned by ' || substr(name, 6);
+    end if;
     begin
       execute 'drop ' || name;
     exception when dependent_objects_still_exist or object_in_use then

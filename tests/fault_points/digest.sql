@@ -35,9 +35,7 @@ with line as (
   union all
   select 'message', jsonb_build_object('queue', q.name, 'message', m.message)
   from (select l.queue_name::text as name from pgmq.list_queues() l) q
-  cross join lateral (
-    select (xpath('/row/message/text()', x))[1]::text::jsonb as message
-    from unnest(xpath('/table/row', query_to_xml(format('select message from pgmq.%I', 'q_' || q.name), false, false, ''))) x) m
+  cross join play.messages(q.name) m(message)
 )
 select l.kind || ' ' || regexp_replace(l.line::text, '[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}', 'uuid', 'g')
 from line l

@@ -25,6 +25,13 @@ create function play.attempt(tag text, step_name text) returns integer
 language sql stable
 return (select s.attempts from tasker.steps s where s.step_id = play.step(attempt.tag, attempt.step_name));
 
+create function play.messages(queue_name text) returns setof jsonb
+language plpgsql stable
+as $$
+begin
+  return query execute format('select q.message from pgmq.%I q', 'q_' || messages.queue_name);
+end $$;
+
 -- A result for the attempt in flight.
 create function play.result(tag text, step_name text, status text default 'success', rest jsonb default '{}') returns jsonb
 language sql stable

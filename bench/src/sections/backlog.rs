@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use postgres::error::SqlState;
 use serde_json::{Value, json};
 
 use crate::Result;
@@ -28,7 +29,10 @@ pub fn measure(options: &Options) -> Result<Section> {
     flat::compare(&mut section, &mut places, options)?;
     let waiting = &mut places[2].database;
     views::measure(&mut section, waiting, "beside the backlog")?;
-    section.listings = claim_plans(waiting)?;
+    match claim_plans(waiting)? {
+        Some(plans) => section.listings = plans,
+        None => section.note("No plans: this server was built without auto_explain."),
+    }
     for place in places {
         place.database.drop()?;
     }
@@ -63,26 +67,36 @@ fn request_in_parallel(database: &Database, namespace: &'static str, name: &'sta
     Ok(())
 }
 
+/// A contributed module: a server built from its source alone has none.
+fn has_auto_explain(session: &mut Database) -> Result<bool> {
+    match session.client.batch_execute("load 'auto_explain'") {
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_FILE) => Ok(false),
+        loaded => Ok(loaded.map(|()| true)?),
+    }
+}
+
 /// Runs one pass by hand that claims 100, with auto_explain looking on.
-fn claim_plans(database: &mut Database) -> Result<Vec<(String, String)>> {
+fn claim_plans(database: &mut Database) -> Result<Option<Vec<(String, String)>>> {
     server::set(&[("tasker.enabled", "off")])?;
     let plans = explain_a_pass(database);
     server::reset_settings()?;
     plans
 }
 
-fn explain_a_pass(database: &mut Database) -> Result<Vec<(String, String)>> {
+fn explain_a_pass(database: &mut Database) -> Result<Option<Vec<(String, String)>>> {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let listener = Arc::clone(&heard);
     let mut session = Database::listen(database.name(), move |notice| {
         listener.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
     })?;
+    if !has_auto_explain(&mut session)? {
+        return Ok(None);
+    }
     session.run(
         "select tasker.set_namespace_limit('bench', max_in_flight + 100) from tasker.namespaces where name = 'bench'",
     )?;
     session.run(
-        "load 'auto_explain';
-         set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
+        "set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
          set auto_explain.log_analyze = on; set auto_explain.log_buffers = on; set auto_explain.log_level = notice",
     )?;
     let enqueued: i32 = session.value("select enqueued from tasker.orchestrate()")?;
@@ -91,7 +105,7 @@ fn explain_a_pass(database: &mut Database) -> Result<Vec<(String, String)>> {
     let plans: Vec<String> =
         heard.iter().filter(|text| text.contains("tasker.waiting")).filter_map(|text| plan(text)).collect();
     let headings = (1..).map(|number| format!("Statement {number} of a pass that enqueued {enqueued}"));
-    Ok(headings.zip(plans).collect())
+    Ok(Some(headings.zip(plans).collect()))
 }
 
 /// Lists of ids are longer than anybody reads.
