@@ -25,7 +25,7 @@ begin
 end $$;
 call pg_temp.use(5000);
 select count(*) from pgmq.q_test_marks_queue;
-select tasker._sweep_due('test_marks_queue') is not null as is_marked, tasker._sweep_due('test_marks_queue', 'some') is not null as of_others;
+select tasker._sweep_due('test_marks_queue') is not null as is_marked, tasker._sweep_due('test_marks_queue', array['some']) is not null as of_others;
 
 -- Dropped and made again, ids begin at 1. The steps that lost their messages come again.
 select tasker.request_task('test_marks', 'one') as task \gset

@@ -10,8 +10,6 @@ as $$
 #variable_conflict error
 declare
   look     record;
-  msg_ids  bigint[];
-  messages jsonb[];
   bad_ids  bigint[];
   reasons  text[];
   good_ids bigint[];
@@ -20,28 +18,15 @@ declare
   busy_ids bigint[];
   dropped  bigint[];
 begin
-  loop
-    select * into look from tasker._begin_look('orchestration_task_requests', only_msg_id => only_msg_id);
-    select array_agg(q.msg_id), array_agg(q.message) into msg_ids, messages
-    from (
-      select q.msg_id, q.message
-      from pgmq.q_orchestration_task_requests q
-      where q.vt <= clock_timestamp() and q.msg_id > look.after and q.msg_id <= look.upto
-      order by q.msg_id
-      limit batch
-      for update skip locked
-    ) q;
-    perform tasker._end_look(msg_ids[1], msg_ids[cardinality(msg_ids)]);
-    exit when msg_ids is not null or not look.again;
-  end loop;
-  if msg_ids is null then
+  look := tasker._look('orchestration_task_requests', batch, only_msg_id => only_msg_id);
+  if look.msg_ids is null then
     return pass;
   end if;
-  pass.more := pass.more or cardinality(msg_ids) = batch or look.again;
+  pass.more := pass.more or cardinality(look.msg_ids) = batch or look.again;
 
   with judged as materialized (
     select k.msg_id, k.message, tasker._request_fault(k.message) as fault
-    from unnest(msg_ids, messages) k(msg_id, message)
+    from unnest(look.msg_ids, look.messages) k(msg_id, message)
   ), request as materialized (
     select j.msg_id, j.fault, r.*
     from judged j

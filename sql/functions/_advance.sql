@@ -1,9 +1,11 @@
 -- Settles results in the worker's own call, and enqueues what they make room for, by the rules of a pass. The items of
--- results whose task, step or a child of it somebody has locked are left: they go by the queue. Returns the numbers
--- (from 1) of those that were settled.
+-- results that are not well-formed, or whose task, step or a child of it somebody has locked, are left. Returns the numbers (from
+-- 1) of those that were settled.
 --
--- Locks as a pass does: tasks, then children, then steps, each sorted, each skipped where it is locked.
-create or replace function tasker._advance(results jsonb[], at timestamptz)
+-- Locks as a pass does: tasks, then children, then steps, each sorted, each skipped where it is locked; but for tasks it
+-- waits a moment first, while it holds nothing. Two that work on one task take turns; what went by the queue instead cost
+-- the orchestrator another 40 us a step (a fan-out of 100, two workers).
+create or replace function tasker._advance(results jsonb[], max_bytes integer, at timestamptz)
 returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -19,12 +21,19 @@ begin
   if tasker._identity_is_ours() is not true then
     return '{}';
   end if;
-  select * into matched from tasker._hold_attempts(_advance.results, reported_too => false);
+  perform tasker._wait_for_tasks(array(
+      select distinct case when scale(i.step) = 0 and i.step between 1 and 9223372036854775807 then i.step::bigint >> 16 end
+      from (
+        select case when jsonb_typeof(r -> 'step_id') = 'number' then (r -> 'step_id')::numeric end as step
+        from unnest(_advance.results) r
+        offset 0) i),
+    current_setting('lock_timeout')::interval);
+  matched := tasker._hold_attempts(_advance.results, queued => false, max_bytes => max_bytes);
   if matched.outcomes is null then
     return '{}';
   end if;
 
-  select * into ended from tasker._end_attempts(matched.outcomes, at);
+  ended := tasker._end_attempts(matched.outcomes, at);
   pass.over := pass.over || ended.over;
   for namespace in
     select i.namespace_id, array_agg(i.step_id order by i.step_id) filter (where i.ready) as ready,

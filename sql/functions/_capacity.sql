@@ -24,7 +24,7 @@ begin
     room := 0;
     return;
   end if;
-  if tasker._queue_is_held(namespace.name) then
+  if tasker._queue_is_held(namespace.name || '_queue') then
     return;
   end if;
   capped := exists (

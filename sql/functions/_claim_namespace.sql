@@ -25,7 +25,7 @@ begin
   select n.* into namespace from tasker.namespaces n where n.namespace_id = _claim_namespace.namespace_id;
   waits := exists (
     select from tasker.waiting w where w.namespace_id = _claim_namespace.namespace_id and w.claimed_by is null);
-  select * into capacity from tasker._capacity(namespace, at, freed, case when not waits then coalesce(cardinality(ready), 0) end);
+  capacity := tasker._capacity(namespace, at, freed, case when not waits then coalesce(cardinality(ready), 0) end);
   if capacity.room is null or capacity.more_later then
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
     capacity.room := coalesce(capacity.room, 0);
@@ -35,8 +35,7 @@ begin
   if wanted > 0 and waits then
     -- Tasks that somebody holds locked are stepped over: look that much further, until the room is filled.
     loop
-      select * into claim
-      from tasker._claim_waiting(namespace.namespace_id, _claim_namespace.ready, wanted, skipped, capacity.templates,
+      claim := tasker._claim_waiting(namespace.namespace_id, _claim_namespace.ready, wanted, skipped, capacity.templates,
         tasker._rooms_left(capacity.templates, capacity.rooms, chosen, starting), at, only_task_id);
       chosen := chosen || claim.step_ids;
       starting := starting || claim.task_ids;
@@ -57,7 +56,7 @@ begin
   end if;
 
   if starting <> '{}' then
-    select * into roots from tasker._start_tasks(starting, at);
+    roots := tasker._start_tasks(starting, at);
     pass.started := pass.started + cardinality(starting);
     pass.over := pass.over || roots.over;
     chosen := chosen || roots.ready;
@@ -66,7 +65,7 @@ begin
   end if;
   -- A claimed task may bring many roots.
   if cardinality(chosen) > capacity.room or capacity.templates is not null or claimed then
-    select * into fit from tasker._fit(chosen, capacity.room, capacity.templates, capacity.rooms, at);
+    fit := tasker._fit(chosen, capacity.room, capacity.templates, capacity.rooms, at);
     chosen := fit.step_ids;
     ready := ready || fit.left_over;
   end if;

@@ -19,7 +19,7 @@ begin
   from unnest(outcomes) o;
 
   if completed is not null then
-    select * into children from tasker._hold_children(completed, templates);
+    children := tasker._hold_children(completed, templates);
     if children.held_up is not null then
       held_up := children.held_up;
       outcomes := array(select o from unnest(outcomes) o where not (o.success and o.step_id in (select unnest(held_up))));

@@ -1,11 +1,13 @@
 -- Locks the tasks and steps that results are about, in the order of their ids, and says which attempts they end.
 -- Results are named by their place in `messages`, from 1: `settled` in the order of the outcomes, and all that are `held`.
--- Not held are those that cannot be used, that name no step, or whose task or step somebody has locked.
+-- Not held are those that cannot be used, that name no step, or whose task or step somebody has locked; without `queued`
+-- also those that a queue takes and a call does not: without an attempt, or larger than max_bytes.
 --
 -- A result counts when it is of the attempt that is in flight; where that has been reported in its row, only the message
--- that says so does (reported_too). The first of several counts, the others are late.
+-- that says so does (queued). The first of several counts, the others are late.
 create or replace function tasker._hold_attempts(
-  messages jsonb[], reported_too boolean, out outcomes tasker._outcome[], out settled bigint[], out held bigint[])
+  messages jsonb[], queued boolean, max_bytes integer default null,
+  out outcomes tasker._outcome[], out settled bigint[], out held bigint[])
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -15,10 +17,11 @@ begin
     select r.*, s.attempts, s.state, s.reported_at, s.reported_status, s.results as reported_results, s.last_error,
       t.namespace_id, t.template_id,
       s.state in ('enqueued', 'in_progress') and (r.attempt is null or r.attempt = s.attempts)
-        and (reported_too and r.reported) = (s.reported_at is not null) as matches
+        and (queued and r.reported) = (s.reported_at is not null) as matches
     from tasker._read_results(messages) r
     join tasker.tasks t on t.task_id = r.step_id >> 16
     join tasker.steps s on s.step_id = r.step_id
+    where queued or r.attempt is not null and r.bytes <= max_bytes
     order by r.step_id
     for no key update of t, s skip locked
   ), ranked as (

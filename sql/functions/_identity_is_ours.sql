@@ -7,7 +7,6 @@ as $$
 #variable_conflict error
 begin
   return (
-    select i.system_identifier = tasker._system_identifier() and i.database_oid = d.oid
-    from tasker.identity i, pg_database d
-    where d.datname = current_database());
+    select i.system_identifier = tasker._system_identifier() and i.database_oid = tasker._database_oid()
+    from tasker.identity i);
 end $$;

@@ -11,7 +11,7 @@ as $$
 declare
   queue_name constant text := _publish.namespace || '_events';
 begin
-  if tasker._queue_is_held(_publish.namespace, '_events')
+  if tasker._queue_is_held(queue_name)
     or exists (select from tasker.held_events h where h.namespace_id = _publish.namespace_id and h.message is not null) then
     insert into tasker.held_events (namespace_id, message)
     select _publish.namespace_id, m.message
@@ -20,7 +20,7 @@ begin
     return;
   end if;
   if to_regclass(format('pgmq.%I', 'q_' || queue_name)) is not null then
-    perform pgmq.send_batch(queue_name, _publish.messages);
+    perform tasker._send(queue_name, _publish.messages);
   end if;
   if tasker._setting('notify') = 'on' then
     insert into tasker.held_events (namespace_id) values (_publish.namespace_id);

@@ -20,7 +20,7 @@ begin
     where n.namespace_id in (select h.namespace_id from tasker.held_events h)
     order by n.namespace_id
   loop
-    if tasker._queue_is_held(namespace.name, '_events') then
+    if tasker._queue_is_held(namespace.name || '_events') then
       pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
       continue;
     end if;
@@ -32,7 +32,7 @@ begin
     )
     select array_agg(g.message order by g.held_event_id) filter (where g.message is not null) into messages from gone g;
     if messages is not null and to_regclass(format('pgmq.%I', 'q_' || namespace.name || '_events')) is not null then
-      perform pgmq.send_batch(namespace.name || '_events', messages);
+      perform tasker._send(namespace.name || '_events', messages);
     end if;
     if tasker._setting('notify') = 'on' then
       perform pg_notify(namespace.name || '_events', '');

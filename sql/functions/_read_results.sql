@@ -13,7 +13,8 @@ begin atomic
     coalesce(r.reported = 'true', false),
     r.status = 'success' or lower(r.status) in ('success', 'completed'),
     r.results,
-    tasker._error_object(r.error),
+    -- Not called for nothing: it is no expression that could be put in here.
+    case when r.error is not null then tasker._error_object(r.error) end,
     nullif(r.metadata, 'null'),
     case when r.fault is null and r.took <> 'null' then least((r.took)::numeric, 2147483647)::integer end,
     pg_column_size(r.message)

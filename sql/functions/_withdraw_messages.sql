@@ -19,7 +19,7 @@ begin
     group by n.name
     order by n.name
   loop
-    continue when tasker._queue_is_held(queue.name);
+    continue when tasker._queue_is_held(queue.name || '_queue');
     execute format(
       $sql$
         delete from pgmq.%1$I q

@@ -11,7 +11,6 @@ as $$
 #variable_conflict error
 declare
   max_bytes constant integer := tasker._setting('max_payload_bytes')::integer;
-  faults    text;
   settled   bigint[] := '{}';
 begin
   -- It locks tasks: not after the caller's own writes, and not for as long as they may take.
@@ -28,32 +27,12 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = 'results must be at most 10000',
       detail = format('There are %s.', cardinality(complete_steps.results)), hint = 'Deliver them in several calls.';
   end if;
-  select string_agg(format('results[%s]: %s', r.n,
-      case
-        when r.fault is not null then r.fault
-        when r.attempt is null then 'attempt is missing'
-        else format('has %s bytes, more than tasker.max_payload_bytes (%s)', r.bytes, max_bytes)
-      end), e'\n' order by r.n)
-  into faults
-  from tasker._read_results(complete_steps.results) r
-  where r.fault is not null or r.attempt is null or r.bytes > max_bytes;
-  if faults is not null then
-    raise exception using errcode = 'invalid_parameter_value', message = 'results are not well-formed; none was taken',
-      detail = faults;
-  end if;
-
   if tasker._is_limited('{worker}') then
+    perform tasker._check_results(complete_steps.results, max_bytes);
     perform tasker._check_tasks('{worker}', array(select distinct (r ->> 'step_id')::bigint >> 16 from unnest(complete_steps.results) r));
   end if;
-
   if complete_steps.advance then
-    -- Waits, as every report does, while it holds nothing else; what comes after it waits for nobody.
-    perform from tasker.steps s
-    where s.step_id = any(array(select (r ->> 'step_id')::bigint from unnest(complete_steps.results) r))
-      and s.state in ('enqueued', 'in_progress', 'cancelled')
-    order by s.step_id
-    for no key update;
-    settled := tasker._advance(complete_steps.results, tasker.clock());
+    settled := tasker._advance(complete_steps.results, max_bytes, tasker.clock());
     if cardinality(settled) = cardinality(complete_steps.results) then
       return query
       select r.n::integer, (r.result ->> 'step_id')::bigint, (r.result ->> 'attempt')::integer, 'settled'
@@ -61,6 +40,9 @@ begin
       return;
     end if;
   end if;
+  -- Where there is a fault, it undoes what has been settled.
+  perform tasker._check_results(complete_steps.results, max_bytes);
+
   return query
   with report as materialized (
     select r.n::integer as item, (r.result ->> 'step_id')::bigint as step_id, (r.result ->> 'attempt')::integer as attempt, r.result,

@@ -52,7 +52,7 @@ begin
       or current_setting('transaction_isolation') not in ('read committed', 'read uncommitted');
     -- What the queue's mark has passed by wakes nobody when it is there at last.
     perform tasker._wait_for_wake(id, generation, least(left_ms, tasker._sweep_due(poll_steps.namespace || '_queue',
-      tasker._look_filter(poll_steps.task_names, poll_steps.step_names))));
+      poll_steps.task_names, poll_steps.step_names)));
   end loop;
 end $$;
 comment on function tasker.poll_steps is

@@ -2,11 +2,19 @@
 
 use pgrx::prelude::*;
 
+use super::session;
+
 /// The system identifier that `initdb` gave the cluster: a standby shares it, a restored dump does not.
 #[pg_extern(stable, parallel_safe)]
 fn _system_identifier() -> i64 {
     // SAFETY: reads the server's copy of the control file, which exists since start-up.
     unsafe { pg_sys::GetSystemIdentifier() }.cast_signed()
+}
+
+/// The database of this session.
+#[pg_extern(stable, parallel_safe)]
+fn _database_oid() -> pg_sys::Oid {
+    session::database()
 }
 
 /// The version of the library that is loaded, which after an update of the package is the old one until a restart.

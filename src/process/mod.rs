@@ -16,6 +16,7 @@ mod look;
 mod mark;
 mod orchestrator;
 mod pass;
+mod queue;
 mod report;
 mod schedule;
 mod session;
