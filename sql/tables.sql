@@ -415,6 +415,7 @@ create type tasker._pass as (
   more        boolean,
   next_due_at timestamptz,
   ready       bigint[],
+  ready_in    bigint,  -- the namespace of all that is ready, where that is known and none of their tasks has stopped since
   over        bigint[]
 );
 

@@ -29,6 +29,9 @@ begin
   end if;
   pass.fired := pass.fired + cardinality(due);
   pass.more := pass.more or cardinality(due) = most;
+  if kinds && array['deadline', 'stuck', 'retry'] then
+    pass.ready_in := null;
+  end if;
 
   if 'start' = any(kinds) then
     pass := tasker._fire_starts(pass, array(select d.task_id from unnest(due) d where d.kind = 'start'), at);

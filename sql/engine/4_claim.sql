@@ -13,8 +13,12 @@ begin
   end if;
   for namespace in
     with fresh as (
+      -- Nearly always; a look-up of each task costs 2 us a step.
+      select pass.ready_in as namespace_id, pass.ready
+      where pass.ready_in is not null and pass.ready <> '{}'
+      union all
       select t.namespace_id, array_agg(r.step_id) as ready
-      from unnest(pass.ready) r(step_id)
+      from unnest(case when pass.ready_in is null then pass.ready end) r(step_id)
       join tasker.tasks t on t.task_id = r.step_id >> 16
       where t.state = 'in_progress' and t.stopping is null
       group by t.namespace_id

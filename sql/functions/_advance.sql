@@ -12,6 +12,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
+  batch     constant integer := tasker._setting('batch_size')::integer;
   pass      tasker._pass := tasker._new_pass();
   matched   record;
   ended     record;
@@ -27,7 +28,7 @@ begin
         select case when jsonb_typeof(r -> 'step_id') = 'number' then (r -> 'step_id')::numeric end as step
         from unnest(_advance.results) r
         offset 0) i),
-    current_setting('lock_timeout')::interval);
+    current_setting('lock_timeout'));
   matched := tasker._hold_attempts(_advance.results, queued => false, max_bytes => max_bytes);
   if matched.outcomes is null then
     return '{}';
@@ -35,27 +36,32 @@ begin
 
   ended := tasker._end_attempts(matched.outcomes, at);
   pass.over := pass.over || ended.over;
-  for namespace in
-    select i.namespace_id, array_agg(i.step_id order by i.step_id) filter (where i.ready) as ready,
-      count(*) filter (where not i.ready) as freed
-    from (
-      select o.namespace_id, o.step_id, false as ready from unnest(matched.outcomes) o
-      where o.step_id <> all(coalesce(ended.held_up, '{}'))
-      union all
-      select t.namespace_id, r.step_id, true
-      from unnest(ended.ready) r(step_id)
-      join tasker.tasks t on t.task_id = r.step_id >> 16
-    ) i
-    group by i.namespace_id
-    order by i.namespace_id
-  loop
-    pass := tasker._claim_namespace(pass, namespace.namespace_id,
-      tasker._unclaimed(namespace.ready, at), tasker._setting('batch_size')::integer, at, freed => namespace.freed);
-  end loop;
+  if matched.only_namespace is not null then
+    pass := tasker._claim_namespace(pass, matched.only_namespace, tasker._unclaimed(ended.ready, at), batch, at,
+      freed => cardinality(matched.outcomes) - coalesce(cardinality(ended.held_up), 0));
+  else
+    for namespace in
+      select i.namespace_id, array_agg(i.step_id order by i.step_id) filter (where i.ready) as ready,
+        count(*) filter (where not i.ready) as freed
+      from (
+        select o.namespace_id, o.step_id, false as ready from unnest(matched.outcomes) o
+        where o.step_id <> all(coalesce(ended.held_up, '{}'))
+        union all
+        select t.namespace_id, r.step_id, true
+        from unnest(ended.ready) r(step_id)
+        join tasker.tasks t on t.task_id = r.step_id >> 16
+      ) i
+      group by i.namespace_id
+      order by i.namespace_id
+    loop
+      pass := tasker._claim_namespace(pass, namespace.namespace_id, tasker._unclaimed(namespace.ready, at), batch, at,
+        freed => namespace.freed);
+    end loop;
+  end if;
   pass := tasker._finish(pass, at);
 
   -- Retries have timers, what found no room or was held waits: the orchestrator must know.
-  if pass.more or pass.next_due_at is not null or exists (select from unnest(matched.outcomes) o where not o.success) then
+  if pass.more or pass.next_due_at is not null or ended.failed then
     perform tasker._wake();
   end if;
   if ended.held_up is not null then

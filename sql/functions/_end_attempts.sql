@@ -1,14 +1,14 @@
 -- Ends attempts, and says which steps became ready, which tasks may be over, and which attempts could not end because
--- somebody has locked a child of their step. The caller holds the tasks and the steps locked and has seen that the
+-- somebody has locked a child of their step; and whether any failed. The caller holds the tasks and the steps locked and has seen that the
 -- attempts are in flight.
 create or replace function tasker._end_attempts(
-  outcomes tasker._outcome[], at timestamptz, out ready bigint[], out over bigint[], out held_up bigint[])
+  outcomes tasker._outcome[], at timestamptz, out ready bigint[], out over bigint[], out held_up bigint[],
+  out failed boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  failed    boolean;
   completed bigint[];
   templates bigint[];
   children  record;

@@ -11,7 +11,7 @@ declare
   states    text[];
   numbers   integer[];
   templates bigint[];
-  timeouts  integer[];
+  timeouts  double precision[];
   messages  jsonb[];
   msg_ids   bigint[];
 begin
@@ -34,10 +34,7 @@ begin
   select e.step_id, at, e.attempt, e.from_state, 'enqueued', session_user
   from unnest(sent_ids, numbers, states) e(step_id, attempt, from_state);
 
-  insert into tasker.timers (fire_at, kind, step_ids, attempts)
-  select at + make_interval(secs => e.timeout), 'queued', array_agg(e.step_id), array_agg(e.attempt)
-  from unnest(sent_ids, numbers, timeouts) e(step_id, attempt, timeout)
-  group by e.timeout;
+  perform tasker._time_attempts('queued', sent_ids, numbers, timeouts, at);
 
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
   select namespace.namespace_id, e.template_id, count(*)

@@ -1,4 +1,6 @@
 -- Locks the tasks and steps that results are about, in the order of their ids, and says which attempts they end.
+-- Where all are of one namespace, that is the only_namespace.
+--
 -- Results are named by their place in `messages`, from 1: `settled` in the order of the outcomes, and all that are `held`.
 -- Not held are those that cannot be used, that name no step, or whose task or step somebody has locked; without `queued`
 -- also those that a queue takes and a call does not: without an attempt, or larger than max_bytes.
@@ -7,7 +9,8 @@
 -- that says so does (queued). The first of several counts, the others are late.
 create or replace function tasker._hold_attempts(
   messages jsonb[], queued boolean, max_bytes integer default null,
-  out outcomes tasker._outcome[], out settled bigint[], out held bigint[])
+  out outcomes tasker._outcome[], out settled bigint[], out held bigint[],
+  out only_namespace bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -36,7 +39,8 @@ begin
         else row(r.step_id, r.attempts, r.state, r.namespace_id, r.template_id, r.reported_status = 'success',
           r.reported_results, r.last_error, r.metadata, r.took_ms)::tasker._outcome
       end) filter (where r.counts),
-    array_agg(r.n) filter (where r.counts), array_agg(r.n)
-  into outcomes, settled, held
+    array_agg(r.n) filter (where r.counts), array_agg(r.n),
+    case when min(r.namespace_id) = max(r.namespace_id) then min(r.namespace_id) end
+  into outcomes, settled, held, only_namespace
   from ranked r;
 end $$;

@@ -51,7 +51,8 @@ begin
     join tasker.steps s on s.step_id = o.step_id
     where s.msg_id is not null and o.from_state = 'enqueued';
     perform tasker._withdraw_messages(late.step_ids, late.msg_ids);
-    select * into ended from tasker._end_attempts(outcomes, at);
+    ended := tasker._end_attempts(outcomes, at);
+    pass.ready_in := null;
     pass.ready := pass.ready || ended.ready;
     pass.over := pass.over || ended.over;
   end if;

@@ -18,6 +18,10 @@ begin
     where s.step_id = c.step_id;
   end if;
 
+  -- The frequent case of a single result needs no query.
+  if cardinality(_release_children.parents) = 1 and cardinality(_release_children.ready) = 1 then
+    return null;
+  end if;
   -- In a chain the one that ends and the one that becomes ready cancel out: no update.
   with change as (
     select x.task_id, sum(x.active) as active

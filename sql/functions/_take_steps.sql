@@ -13,6 +13,7 @@ declare
   queue_name      constant text := _take_steps.namespace || '_queue';
   at              constant timestamptz := tasker.clock();
   default_timeout constant integer := tasker._setting('step_timeout')::integer;
+  lease_seconds   constant double precision := extract(epoch from _take_steps.lease);
   look            record;
   held            record;
   numbers         integer[];
@@ -31,7 +32,7 @@ begin
     from (
       select r.n, r.step_id, r.attempt, r.message,
         r.attempt = s.attempts and s.state = 'enqueued' and s.reported_at is null as current,
-        coalesce(extract(epoch from _take_steps.lease), ts.timeout_seconds, default_timeout) as lease
+        coalesce(lease_seconds, ts.timeout_seconds, default_timeout) as lease
       from tasker._read_step_messages(look.messages) r
       join tasker.steps s on s.step_id = r.step_id
       join tasker.template_steps ts on ts.template_step_id = s.template_step_id
@@ -58,10 +59,7 @@ begin
       case when _take_steps.worker_id is not null then jsonb_build_object('worker_id', _take_steps.worker_id) end
     from unnest(held.step_ids, numbers) i(step_id, attempt);
 
-    insert into tasker.timers (fire_at, kind, step_ids, attempts)
-    select at + make_interval(secs => i.lease), 'lease', array_agg(i.step_id), array_agg(i.attempt)
-    from unnest(held.step_ids, numbers, held.leases) i(step_id, attempt, lease)
-    group by i.lease;
+    perform tasker._time_attempts('lease', held.step_ids, numbers, held.leases, at);
 
     return query
     select look.msg_ids[i.n], i.step_id, i.step_id >> 16, i.attempt, i.message
