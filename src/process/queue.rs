@@ -6,11 +6,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CString, c_char};
 
+use pgrx::AnyElement;
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid, SPIPlanPtr};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
-use pgrx::AnyElement;
 
 thread_local! {
     /// By queue. Some 20 kB each; sessions use few.
@@ -25,7 +25,10 @@ struct Plan(SPIPlanPtr);
 #[derive(Clone, Copy)]
 pub enum Statement {
     /// Locks the first messages: how many, above which id and up to which; of these tasks, of these steps.
-    Find { of_tasks: bool, of_steps: bool },
+    Find {
+        of_tasks: bool,
+        of_steps: bool,
+    },
     Send,
     Remove,
 }
@@ -81,7 +84,11 @@ impl Statement {
 ///
 /// # Safety
 /// The arguments are of the statement's types.
-pub unsafe fn run<const N: usize>(queue_name: &str, statement: Statement, arguments: &[Option<Datum>]) -> [Option<Datum>; N] {
+pub unsafe fn run<const N: usize>(
+    queue_name: &str,
+    statement: Statement,
+    arguments: &[Option<Datum>],
+) -> [Option<Datum>; N] {
     let mut values: Vec<Datum> = arguments.iter().map(|argument| argument.unwrap_or(Datum::null())).collect();
     let nulls: Vec<c_char> =
         arguments.iter().map(|argument| if argument.is_some() { b' ' } else { b'n' } as c_char).collect();
@@ -115,9 +122,7 @@ unsafe fn plan(queue_name: &str, statement: Statement) -> Plan {
     let number = statement.number();
     let known = PLANS.with_borrow(|plans| plans.get(queue_name).and_then(|plans| plans[number]));
     known.unwrap_or_else(|| {
-        let Ok(text) = CString::new(statement.text(queue_name)) else {
-            error!("a queue's name holds a zero byte")
-        };
+        let Ok(text) = CString::new(statement.text(queue_name)) else { error!("a queue's name holds a zero byte") };
         let mut types = statement.types().to_vec();
         // SAFETY: the plan outlives the connection once it is kept.
         let plan = unsafe {
