@@ -25,6 +25,12 @@ pub struct Done {
     pub next_due_at: Option<i64>,
 }
 
+impl Done {
+    pub fn is_nothing(&self) -> bool {
+        !self.more && self.counts == Counts::default()
+    }
+}
+
 /// Whose work the data in this database is.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub enum Identity {
