@@ -10,7 +10,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 const BEFORE: &[&str] = &["schema.sql", "tables.sql"];
-const AFTER: &[&str] = &["engine/", "functions/", "views/ready_tasks.sql", "views/", "dump.sql", "grants.sql"];
+const AFTER: &[&str] =
+    &["constraints.sql", "engine/", "functions/", "views/ready_tasks.sql", "views/", "dump.sql", "grants.sql"];
 
 fn main() -> io::Result<()> {
     let sql = Path::new(&std::env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("sql");

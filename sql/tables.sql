@@ -112,6 +112,7 @@ create table tasker.template_dependencies (
 create index template_dependencies_by_child on tasker.template_dependencies (template_id, child_index, parent_index);
 comment on table tasker.template_dependencies is 'The edges of each template: the step at child_index depends on the one at parent_index.';
 
+-- Their constraints: constraints.sql.
 create table tasker.tasks (
   task_id               bigint generated always as identity constraint tasks_pkey primary key,
   template_id           bigint not null,
@@ -122,27 +123,20 @@ create table tasker.tasks (
   finished_at           timestamptz,
   correlation_id        uuid not null,
   parent_correlation_id uuid,
-  active_steps          integer not null default 0
-    constraint tasks_active_steps_is_not_negative check (active_steps >= 0),
-  error_steps           integer not null default 0
-    constraint tasks_error_steps_is_not_negative check (error_steps >= 0),
-  claim_timeout_seconds integer not null default 60
-    constraint tasks_claim_timeout_is_in_range check (claim_timeout_seconds between 1 and 86400),
-  priority              smallint not null constraint tasks_priority_is_in_range check (priority between 0 and 4),
-  state                 text not null default 'pending'
-    constraint tasks_state_is_known
-      check (state in ('pending', 'in_progress', 'complete', 'error', 'cancelled', 'resolved_manually')),
+  active_steps          integer not null default 0,
+  error_steps           integer not null default 0,
+  claim_timeout_seconds integer not null default 60,
+  priority              smallint not null,
+  state                 text not null default 'pending',
   stopping              text,
-  context               jsonb not null constraint tasks_context_is_an_object check (jsonb_typeof(context) = 'object'),
+  context               jsonb not null,
   identity_key          text,
   context_hash          bytea,
   initiator             text,
   source_system         text,
   reason                text,
   tags                  text[] not null default '{}',
-  bypass_steps          text[] not null default '{}',
-  constraint tasks_ended_has_its_time check ((state in ('pending', 'in_progress')) = (finished_at is null)),
-  constraint tasks_pending_has_not_started check (state <> 'pending' or started_at is null)
+  bypass_steps          text[] not null default '{}'
 ) with (fillfactor = 80);
 create index tasks_by_correlation on tasker.tasks (correlation_id);
 create unique index tasks_identity_key_is_unique on tasker.tasks (namespace_id, identity_key) where identity_key is not null;
@@ -166,25 +160,15 @@ create table tasker.steps (
   next_retry_at           timestamptz,
   last_failure_at         timestamptz,
   ordinal                 integer not null default 0,
-  remaining_parents       integer not null
-    constraint steps_remaining_parents_is_not_negative check (remaining_parents >= 0),
-  attempts                integer not null default 0 constraint steps_attempts_is_not_negative check (attempts >= 0),
-  max_attempts            integer not null constraint steps_max_attempts_is_positive check (max_attempts >= 1),
+  remaining_parents       integer not null,
+  attempts                integer not null default 0,
+  max_attempts            integer not null,
   backoff_request_seconds integer,
-  state                   text not null default 'pending'
-    constraint steps_state_is_known check (state in ('pending', 'enqueued', 'in_progress', 'complete',
-      'waiting_for_retry', 'error', 'cancelled', 'resolved_manually', 'skipped')),
-  reported_status         text constraint steps_reported_status_is_known check (reported_status in ('success', 'failure')),
+  state                   text not null default 'pending',
+  reported_status         text,
   worker_id               text,
   results                 jsonb,
-  last_error              jsonb,
-  constraint steps_belongs_to_its_task check (step_id >> 16 = task_id and step_id & 65535 > 0),
-  constraint steps_in_flight_has_an_attempt
-    check (state not in ('enqueued', 'in_progress') or (attempts > 0 and enqueued_at is not null and remaining_parents = 0)),
-  constraint steps_retry_has_a_time check ((state = 'waiting_for_retry') = (next_retry_at is not null)),
-  constraint steps_report_is_whole check ((reported_at is null) = (reported_status is null)),
-  constraint steps_ended_has_its_time check
-    ((state in ('complete', 'error', 'cancelled', 'resolved_manually', 'skipped')) = (finished_at is not null))
+  last_error              jsonb
 ) with (fillfactor = 70);
 -- Steps arrive nearly in the order of their tasks; for readers who ask by task_id instead of by the range of ids.
 create index steps_by_task on tasker.steps using brin (task_id) with (pages_per_range = 16);

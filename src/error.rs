@@ -12,6 +12,8 @@ pub enum Error {
     Graph(String),
     /// The client of a waiting call has gone: what the call would take, it would take for nobody.
     ClientGone,
+    /// A row that makes no sense was to be written.
+    Unsound { table: &'static str, rule: &'static str },
     /// `_setting` was asked for a setting that does not exist.
     Setting { name: String, known: String },
 }
@@ -29,6 +31,14 @@ impl Error {
             Self::ClientGone => {
                 (ERRCODE_CONNECTION_FAILURE, "the client has gone while its call waited".to_owned(), String::new())
             }
+            Self::Unsound { table, rule } => (
+                ERRCODE_CHECK_VIOLATION,
+                format!("row of tasker.{table} would make no sense: must hold that {rule}"),
+                format!(
+                    "These tables are the engine's. To change the course of a {} call the functions for operators.",
+                    &table[..4]
+                ),
+            ),
             Self::Setting { name, known } => (
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("there is no setting \"tasker.{name}\""),

@@ -21,6 +21,28 @@ alter table tasker.template_steps
   alter column message_head drop default,
   alter column message_step drop default;
 
+-- One for all takes their place (constraints.sql).
+alter table tasker.tasks
+  drop constraint tasks_active_steps_is_not_negative,
+  drop constraint tasks_error_steps_is_not_negative,
+  drop constraint tasks_claim_timeout_is_in_range,
+  drop constraint tasks_priority_is_in_range,
+  drop constraint tasks_state_is_known,
+  drop constraint tasks_context_is_an_object,
+  drop constraint tasks_ended_has_its_time,
+  drop constraint tasks_pending_has_not_started;
+alter table tasker.steps
+  drop constraint steps_remaining_parents_is_not_negative,
+  drop constraint steps_attempts_is_not_negative,
+  drop constraint steps_max_attempts_is_positive,
+  drop constraint steps_state_is_known,
+  drop constraint steps_reported_status_is_known,
+  drop constraint steps_belongs_to_its_task,
+  drop constraint steps_in_flight_has_an_attempt,
+  drop constraint steps_retry_has_a_time,
+  drop constraint steps_report_is_whole,
+  drop constraint steps_ended_has_its_time;
+
 alter table tasker.timers
   drop constraint timers_kind_is_known,
   add constraint timers_kind_is_known

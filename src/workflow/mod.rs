@@ -4,5 +4,6 @@
 pub mod backoff;
 pub mod graph;
 pub mod message;
+mod soundness;
 mod sql;
 pub mod template;
