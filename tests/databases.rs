@@ -1,11 +1,9 @@
 //! Every database that has the extension is served by orchestrators of its own, which stand in nobody's way.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 mod common;
-use common::{Cluster, Database, SetAtEnd, eventually, play, two_steps};
+use common::{Cluster, Database, eventually, play, two_steps};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("databases", &[]));
 
@@ -56,48 +54,11 @@ fn the_extension_can_be_dropped_while_it_runs_and_created_again() {
     finishes(&mut shop);
 }
 
-/// Everybody at once: orchestrators, workers that advance, plain workers, readers of views.
 #[test]
 fn the_extension_can_be_dropped_under_load_again_and_again() {
     let mut shop = shop("busy");
-    for round in 0..8 {
-        let over = AtomicBool::new(false);
-        thread::scope(|threads| {
-            let _ends = SetAtEnd(&over);
-            let in_a_loop = |statements: &'static [&'static str]| {
-                let (name, over) = (shop.name.clone(), &over);
-                threads.spawn(move || {
-                    let mut busy = CLUSTER.connect(&name);
-                    while !over.load(Ordering::Relaxed) {
-                        for statement in statements {
-                            if let Err(error) = busy.try_rows(statement) {
-                                busy.run("rollback");
-                                let code = error.code().map(|code| code.code().to_string()).unwrap_or_default();
-                                // What is gone cannot be called; but nobody is stopped by a deadlock.
-                                assert_ne!(code, "40P01", "round {round}, {statement}: {error:?}");
-                            }
-                        }
-                    }
-                });
-            };
-            in_a_loop(&["select count(tasker.request_task('shop', 'two')) from generate_series(1, 20)"]);
-            for _ in 0..2 {
-                in_a_loop(&[
-                    "begin",
-                    "select pgmq.send('orchestration_step_results', jsonb_build_object('step_id', m.message -> 'step_id',
-                       'attempt', m.message -> 'attempt', 'status', 'success')) from pgmq.pop('shop_queue', 5) m",
-                    "select count(*) from tasker.steps",
-                    "commit",
-                ]);
-                in_a_loop(&["select * from tasker.exchange_steps('shop', (
-                     select array_agg(jsonb_build_object('step_id', s.step_id, 'attempt', s.attempt, 'status', 'success'))
-                     from tasker.poll_steps('shop', 5) s), 0)"]);
-            }
-            in_a_loop(&["select count(*) from tasker.task_status", "select count(*) from tasker.queue_status"]);
-            let done = "select count(*) > 20 from tasker.steps where state = 'complete'";
-            shop.eventually(done);
-            shop.run("drop extension tasker_pg");
-        });
+    for _ in 0..8 {
+        play::under_load(&CLUSTER, &mut shop, |shop| shop.run("drop extension tasker_pg"));
         shop.run("select pgmq.purge_queue(queue_name) from pgmq.list_queues()");
         shop.run("create extension tasker_pg");
         shop.register(&two_steps("shop"));

@@ -73,6 +73,7 @@ fn a_standby_runs_nothing_says_nothing_and_answers() {
         let error = copy.error(&format!("select * from {call}"));
         assert_eq!(error.code().code(), "25006", "{call}: {error:?}");
     }
+    assert!(!standby.log().contains("repeated in isolation"), "a pass takes it for its own fault");
 }
 
 /// Who is primary now, and what clients were told.

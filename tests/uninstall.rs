@@ -1,5 +1,7 @@
 //! `uninstall()` takes away everything that DROP EXTENSION leaves, as far as nobody else needs it.
 
+use std::thread;
+
 mod common;
 use common::{Cluster, Database, play, two_steps};
 
@@ -70,4 +72,35 @@ fn it_takes_everything_away_and_leaves_what_others_need() {
     other.run("drop table mine");
     assert_eq!(uninstall(&mut other, false), [""; 0]);
     assert_eq!(count(&mut other, ROLES), 0);
+}
+
+#[test]
+fn it_waits_for_an_open_request_and_keeps_its_task() {
+    let cluster = Cluster::start("uninstalled_in_vain", &[]);
+    let (mut shop, mut requester, mut watcher) =
+        (cluster.create("shop"), cluster.connect("shop"), cluster.connect("shop"));
+    shop.register(&two_steps("shop"));
+    requester.run("begin");
+    requester.request("shop", "two");
+    thread::scope(|threads| {
+        let refused = threads.spawn(|| shop.error("select * from tasker.uninstall()"));
+        watcher.eventually("select count(*) > 0 from pg_locks where not granted");
+        requester.run("commit");
+        assert_eq!(refused.join().unwrap().code().code(), "55006");
+    });
+    assert_eq!(count(&mut shop, "tasker.tasks"), 1);
+}
+
+#[test]
+fn it_can_be_called_under_load_again_and_again() {
+    let cluster = Cluster::start("uninstalled_busy", &[]);
+    let mut shop = cluster.create("shop");
+    for _ in 0..3 {
+        shop.register(&two_steps("shop"));
+        play::under_load(&cluster, &mut shop, |shop| assert_eq!(uninstall(shop, true), [""; 0]));
+        assert_eq!(count(&mut shop, QUEUES), 0);
+        shop.run("create extension tasker_pg");
+    }
+    works(&mut shop);
+    assert!(!cluster.log().contains("deadlock detected"), "a deadlock in the log");
 }

@@ -24,7 +24,32 @@ select tasker.fail_step(:step, 1, pg_temp.payload(1000), orchestration_metadata 
 \set VERBOSITY terse
 select outcome from tasker.complete_steps(array[jsonb_build_object('step_id', :step, 'attempt', 1, 'status', 'success', 'result_data', pg_temp.payload(2100))]);
 select tasker.complete_step(:step, 1, pg_temp.payload(1900));
+-- With plain pgmq nobody can be told: the attempt has failed. A success that is too large would be so again.
+call pg_temp.register($$
+  namespace_name: test_sizes
+  name: plain
+  version: 1.0.0
+  steps: [{name: done}, {name: failed}, {name: fits}]
+$$);
+select tasker.request_task('test_sizes', 'plain') as plain \gset
+call pg_temp.passes();
+call pg_temp.reply(:plain, 'done', 'success', jsonb_build_object('result_data', pg_temp.payload(2100)));
+call pg_temp.reply(:plain, 'failed', 'failure', jsonb_build_object('error', jsonb_build_object('message', repeat('y', 2100))));
+call pg_temp.reply(:plain, 'fits', 'success', jsonb_build_object('result_data', pg_temp.payload(1800)));
+call pg_temp.passes();
+select pg_temp.steps(:plain) as plain;
+select s.state, s.results is null as without_results, s.last_error ->> 'error_type' as error_type, s.last_error ->> 'retryable' as retryable,
+  regexp_replace(s.last_error ->> 'message', '\d{4} bytes', '… bytes') as message
+from tasker.steps s
+where s.task_id = :plain and s.last_error is not null
+order by s.step_id;
+-- The larger limit, and once more.
 reset tasker.max_payload_bytes;
+select tasker.retry_step(pg_temp.step(:plain, 'done'));
+call pg_temp.passes();
+call pg_temp.reply(:plain, 'done', 'success', jsonb_build_object('result_data', pg_temp.payload(2100)));
+call pg_temp.passes();
+select s.state, length(s.results ->> 'x') as bytes from tasker.steps s where s.step_id = pg_temp.step(:plain, 'done');
 show tasker.max_payload_bytes;
 
 -- How many in one call.

@@ -85,6 +85,27 @@ call pg_temp.work();
 select t.state, count(*) from tasker.tasks t join tasker.namespaces n using (namespace_id) where n.name = 'test_advance' group by 1;
 select * from tasker.check();
 
+-- A queue that somebody has dropped keeps nobody from delivering; what became ready waits for it.
+call pg_temp.register($$
+  namespace_name: test_advance_gone
+  name: chain
+  version: 1.0.0
+  steps: [{name: a}, {name: b, dependencies: [a]}]
+$$);
+select tasker.request_task('test_advance_gone', 'chain') as one, tasker.request_task('test_advance_gone', 'chain') as other \gset
+call pg_temp.passes();
+select count(*) from tasker.poll_steps('test_advance_gone', 2);
+select pgmq.drop_queue('test_advance_gone_queue');
+select outcome from tasker.complete_steps(array[jsonb_build_object('step_id', pg_temp.step(:one, 'a'), 'attempt', 1, 'status', 'success')], advance => true);
+select count(*) from tasker.exchange_steps('test_advance_gone', array[jsonb_build_object('step_id', pg_temp.step(:other, 'a'), 'attempt', 1, 'status', 'success')]);
+select pg_temp.steps(:one) as one, pg_temp.steps(:other) as other;
+\set VERBOSITY sqlstate
+select count(*) from tasker.exchange_steps('test_advance_gone');
+\set VERBOSITY default
+select tasker.create_namespace('test_advance_gone') > 0 as made_again;
+call pg_temp.passes();
+select count(*) from tasker.poll_steps('test_advance_gone', 2);
+
 -- Not after the transaction's own writes.
 \set VERBOSITY sqlstate
 begin;

@@ -133,6 +133,7 @@ when (new.results = '"bad"') execute function public.make_trouble();
 call pg_temp.reply(:bad, 'first', 'success', '{"result_data": "bad"}');
 call pg_temp.reply(:good, 'first');
 -- The system's own errors are nobody's fault: the pass fails and everything stays.
+call pg_temp.pass_in_trouble('25006', 'orchestration_step_results');
 call pg_temp.pass_in_trouble('40001', 'orchestration_step_results');
 call pg_temp.pass_in_trouble('40P01', 'orchestration_step_results');
 call pg_temp.pass_in_trouble('42501', 'orchestration_step_results');
@@ -185,6 +186,37 @@ drop trigger trouble on tasker.waiting;
 call pg_temp.later('1 minute');
 call pg_temp.passes();
 select pg_temp.steps(:good) as good, pg_temp.steps(:bad) as bad;
+
+
+-- A step with two retry timers, that of the attempt that was cancelled and that of its reopening, both due in a pass that is
+-- repeated: it is ready once.
+call pg_temp.register($$
+  namespace_name: test_isolation_a
+  name: fast
+  version: 1.0.0
+  on_failure: fail_fast
+  steps:
+    - {name: again, retry: {max_attempts: 3, backoff: none, backoff_base_ms: 1000, max_backoff_ms: 1000}}
+    - {name: final, retry: {max_attempts: 1}}
+$$);
+select tasker.request_task('test_isolation_a', 'fast') as twice, tasker.request_task('test_isolation_a', 'chain') as bad \gset
+call pg_temp.passes();
+call pg_temp.reply(:twice, 'again', 'failure');
+call pg_temp.passes();
+call pg_temp.reply(:twice, 'final', 'failure');
+call pg_temp.passes();
+select tasker.retry_task(:twice);
+call pg_temp.later('2 seconds');
+select count(*) as due
+from tasker.timers i
+where i.kind = 'retry' and pg_temp.step(:twice, 'again') = any(i.step_ids) and i.fire_at <= tasker.clock();
+create trigger trouble before update on tasker.steps for each row
+when (new.results = '"bad"') execute function public.make_trouble();
+call pg_temp.reply(:bad, 'first', 'success', '{"result_data": "bad"}');
+call pg_temp.pass_in_trouble('P0001', 'orchestration_step_results');
+drop trigger trouble on tasker.steps;
+select pg_temp.steps(:twice) as twice;
+call pg_temp.quiet();
 
 drop function public.make_trouble;
 select * from tasker.check();

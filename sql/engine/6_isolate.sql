@@ -25,8 +25,8 @@ begin
     pass := tasker._run_alone(pass, 'timer', id, batch, at);
   end loop;
 
-  -- Waiting rows survive a failure below, the list does not.
-  perform tasker._park(pass.ready, at);
+  -- Waiting rows survive a failure below, the list does not. Two timers of one step have each named it.
+  perform tasker._park(array(select distinct r.step_id from unnest(pass.ready) r(step_id)), at);
   pass.ready := '{}';
   for id in
     select n.namespace_id
@@ -45,12 +45,13 @@ begin
   return tasker._when_to_come_back(pass, at);
 end $$;
 
--- The system's errors (transaction rollback, resources, limits, operator intervention, system, internal) and missing
--- rights are nobody's fault in particular: they reject nothing, the pass is tried again.
+-- The system's errors (transaction state, transaction rollback, resources, limits, operator intervention, system, internal)
+-- and missing rights are nobody's fault in particular: they reject nothing, the pass is tried again. The first are those of a
+-- standby, and of a transaction that is read only.
 create or replace function tasker._is_of_the_system(state text)
 returns boolean
 language sql immutable parallel safe
-return left(_is_of_the_system.state, 2) in ('40', '53', '55', '57', '58', 'XX') or _is_of_the_system.state = '42501';
+return left(_is_of_the_system.state, 2) in ('25', '40', '53', '55', '57', '58', 'XX') or _is_of_the_system.state = '42501';
 
 -- The part of a phase that concerns one subject: a request or a result (id: its message), a timer, a namespace to
 -- enqueue into, a task to enqueue, the end of a task. When that fails, the subject is set aside.

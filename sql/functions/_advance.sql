@@ -5,7 +5,7 @@
 -- Locks as a pass does: tasks, then children, then steps, each sorted, each skipped where it is locked; but for tasks it
 -- waits a moment first, while it holds nothing. Two that work on one task take turns; what went by the queue instead cost
 -- the orchestrator another 40 us a step (a fan-out of 100, two workers).
-create or replace function tasker._advance(results jsonb[], max_bytes integer, at timestamptz)
+create or replace function tasker._advance(results jsonb[], at timestamptz)
 returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -29,7 +29,7 @@ begin
         from unnest(_advance.results) r
         offset 0) i),
     current_setting('lock_timeout'));
-  matched := tasker._hold_attempts(_advance.results, queued => false, max_bytes => max_bytes);
+  matched := tasker._hold_attempts(_advance.results, queued => false);
   if matched.outcomes is null then
     return '{}';
   end if;

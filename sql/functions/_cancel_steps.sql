@@ -66,12 +66,12 @@ begin
   perform tasker._landed(gone.landed_ids);
   perform tasker._withdraw_messages(gone.step_ids, gone.msg_ids);
 
-  -- A step that waits for its retry and was locked by somebody is looked at again.
+  -- A step that is not in flight and was locked by somebody is looked at again: no report will end it.
   insert into tasker.timers (fire_at, kind, step_ids, attempts)
   select at + interval '50 milliseconds', 'retry', array_agg(s.step_id), array_agg(s.attempts)
   from unnest(_cancel_steps.task_ids) i(task_id)
   join tasker.steps s on s.step_id between i.task_id << 16 and (i.task_id << 16) + 65535
-  where s.state = 'waiting_for_retry'
+  where s.state in ('pending', 'waiting_for_retry')
   having count(*) > 0;
 
   with counted as (

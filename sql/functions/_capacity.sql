@@ -27,6 +27,11 @@ begin
   if tasker._queue_is_held(namespace.name || '_queue') then
     return;
   end if;
+  -- A pass fails on a queue that is gone, and sets the namespace aside. A worker's own call must not: its results count.
+  if freed > 0 and not tasker._queue_exists(namespace.name || '_queue') then
+    more_later := true;
+    return;
+  end if;
   capped := exists (
     select from tasker.task_templates tt
     where tt.namespace_id = namespace.namespace_id and tt.max_in_flight is not null);

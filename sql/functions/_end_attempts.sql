@@ -21,7 +21,8 @@ begin
   if completed is not null then
     children := tasker._hold_children(completed, templates);
     if children.held_up is not null then
-      held_up := children.held_up;
+      -- Of all parents of such a child only those that are about to be done: a failure counts whatever becomes of it.
+      held_up := array(select i from unnest(completed) i where i in (select unnest(children.held_up)));
       outcomes := array(select o from unnest(outcomes) o where not (o.success and o.step_id in (select unnest(held_up))));
       completed := array(select i from unnest(completed) i where i not in (select unnest(held_up)));
     end if;

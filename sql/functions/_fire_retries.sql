@@ -1,4 +1,5 @@
--- Steps whose retry delay is over are ready again.
+-- Steps whose retry delay is over are ready again. Those of a task that has stopped are cancelled instead, with what else of
+-- it somebody had locked then.
 create or replace function tasker._fire_retries(pass tasker._pass, due tasker.timers[], at timestamptz)
 returns tasker._pass
 language plpgsql
@@ -21,7 +22,9 @@ begin
     from unnest(due) d
     cross join lateral unnest(d.step_ids, d.attempts) i(step_id, attempt)
     join tasker.steps s on s.step_id = i.step_id
-    where d.kind = 'retry' and s.state = 'waiting_for_retry' and s.attempts = i.attempt
+    join tasker.tasks t on t.task_id = s.task_id
+    where d.kind = 'retry' and s.attempts = i.attempt
+      and (s.state = 'waiting_for_retry' or s.state = 'pending' and t.state = 'in_progress' and t.stopping is not null)
   ) r;
   if step_ids is null then
     return pass;
@@ -45,17 +48,19 @@ begin
   ) s;
 
   -- The other timer of one that waits for room already has nothing to do.
-  select array_agg(s.step_id order by s.step_id) filter (where t.stopping is null and t.state = 'in_progress'),
+  select
+    array_agg(s.step_id order by s.step_id) filter (
+      where s.state = 'waiting_for_retry' and t.stopping is null and t.state = 'in_progress'
+        and not exists (select from tasker.waiting w where w.task_id = s.task_id and w.step_id = s.step_id)),
     array_agg(distinct t.task_id) filter (where t.stopping is not null)
   into ready, stopping
   from unnest(step_ids, attempts) i(step_id, attempt)
   join tasker.steps s on s.step_id = i.step_id
   join tasker.tasks t on t.task_id = s.task_id
-  where s.step_id = any(held) and s.state = 'waiting_for_retry' and s.attempts = i.attempt
-    and not exists (select from tasker.waiting w where w.task_id = s.task_id and w.step_id = s.step_id);
+  where s.step_id = any(held) and s.state in ('pending', 'waiting_for_retry') and s.attempts = i.attempt;
   pass.ready := pass.ready || ready;
 
-  -- Was locked by somebody when its task stopped.
+  -- Were locked by somebody when their task stopped.
   if stopping is not null then
     pass.over := pass.over || tasker._cancel_steps(stopping, 'the task has stopped', at, false);
   end if;

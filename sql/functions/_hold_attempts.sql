@@ -3,18 +3,21 @@
 --
 -- Results are named by their place in `messages`, from 1: `settled` in the order of the outcomes, and all that are `held`.
 -- Not held are those that cannot be used, that name no step, or whose task or step somebody has locked; without `queued`
--- also those that a queue takes and a call does not: without an attempt, or larger than max_bytes.
+-- also those that a queue takes and a call does not: without an attempt, or too large.
 --
 -- A result counts when it is of the attempt that is in flight; where that has been reported in its row, only the message
--- that says so does (queued). The first of several counts, the others are late.
+-- that says so does (queued). The first of several counts, the others are late. One from a queue that is too large counts
+-- as a failure without what it carries; a success that is will be no smaller next time, so it is not tried again.
 create or replace function tasker._hold_attempts(
-  messages jsonb[], queued boolean, max_bytes integer default null,
+  messages jsonb[], queued boolean,
   out outcomes tasker._outcome[], out settled bigint[], out held bigint[],
   out only_namespace bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
+declare
+  max_bytes constant integer := tasker._setting('max_payload_bytes')::integer;
 begin
   with report as (
     select r.*, s.attempts, s.state, s.reported_at, s.reported_status, s.results as reported_results, s.last_error,
@@ -33,7 +36,14 @@ begin
   )
   select
     array_agg(
-      case when r.reported_at is null
+      case
+        when r.reported_at is null and r.bytes > max_bytes
+        then row(r.step_id, r.attempts, r.state, r.namespace_id, r.template_id, false, null,
+          jsonb_build_object('error_type', 'report_too_large', 'retryable', not r.success and r.error ->> 'retryable' is distinct from 'false',
+            'message', format('the report (%s) has %s bytes, more than tasker.max_payload_bytes (%s)',
+              case when r.success then 'success' else 'failure' end, r.bytes, max_bytes)),
+          null, r.took_ms)::tasker._outcome
+        when r.reported_at is null
         then row(r.step_id, r.attempts, r.state, r.namespace_id, r.template_id, r.success, r.results, r.error,
           r.metadata, r.took_ms)::tasker._outcome
         else row(r.step_id, r.attempts, r.state, r.namespace_id, r.template_id, r.reported_status = 'success',

@@ -32,7 +32,7 @@ begin
     perform tasker._check_tasks('{worker}', array(select distinct (r ->> 'step_id')::bigint >> 16 from unnest(complete_steps.results) r));
   end if;
   if complete_steps.advance then
-    settled := tasker._advance(complete_steps.results, max_bytes, tasker.clock());
+    settled := tasker._advance(complete_steps.results, tasker.clock());
     if cardinality(settled) = cardinality(complete_steps.results) then
       return query
       select r.n::integer, (r.result ->> 'step_id')::bigint, (r.result ->> 'attempt')::integer, 'settled'

@@ -25,14 +25,14 @@ begin
   perform pg_advisory_xact_lock(tasker._lock_key('create', create_namespace.name));
   first := tasker._take_identity();
   perform tasker._ensure_queues();
-  made := tasker._ensure_queue(create_namespace.name || '_queue', 'select, update, delete on {queue} to tasker_worker');
-
   insert into tasker.namespaces (name, description, max_in_flight, created_at)
   values (create_namespace.name, create_namespace.description,
     case when create_namespace.max_in_flight = -1 then tasker._setting('max_in_flight')::integer else create_namespace.max_in_flight end,
     tasker.clock())
   on conflict on constraint namespaces_name_is_unique do nothing
   returning namespace_id into id;
+  -- Not before: the insertion waits for a drop that is open, which takes the queue with it.
+  made := tasker._ensure_queue(create_namespace.name || '_queue', 'select, update, delete on {queue} to tasker_worker');
   -- What DROP EXTENSION left: ids begin anew, so old messages would be taken for those of new steps.
   if first then
     perform tasker._reject_leftovers('orchestration_step_results');

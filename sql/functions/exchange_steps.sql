@@ -14,6 +14,11 @@ declare
   delivered integer;
 begin
   select count(*) into delivered from tasker.complete_steps(exchange_steps.results, advance => true);
+  -- Where the queue is gone, what was delivered counts all the same; the next call, with nothing to deliver, says so.
+  if delivered > 0 and not tasker._queue_exists(exchange_steps.namespace || '_queue')
+    and exists (select from tasker.namespaces n where n.name = exchange_steps.namespace) then
+    return;
+  end if;
   -- What was delivered is committed with this call: it must not wait then.
   return query
   select p.msg_id, p.step_id, p.task_id, p.attempt, p.message

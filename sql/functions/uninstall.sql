@@ -8,20 +8,24 @@ as $$
 #variable_conflict error
 declare
   role_names constant text[] := tasker._role_names();
-  unfinished constant bigint := (select count(*) from tasker.tasks t where t.finished_at is null);
+  unfinished bigint;
   name       text;
 begin
-  if unfinished > 0 and uninstall.force is not true then
-    raise exception using
-      errcode = 'object_in_use',
-      message = format('%s tasks are unfinished', unfinished),
-      hint = 'Let them end or cancel them, or pass force => true, which deletes them. Nothing has been removed.';
-  end if;
+  perform tasker._need_read_committed('uninstall');
+  -- Before everything is locked, as most who are refused are refused at once; and then, when nobody can request any more.
+  for look in 1 .. 2 loop
+    select count(*) into unfinished from tasker.tasks t where t.finished_at is null;
+    if unfinished > 0 and uninstall.force is not true then
+      raise exception using
+        errcode = 'object_in_use',
+        message = format('%s tasks are unfinished', unfinished),
+        hint = 'Let them end or cancel them, or pass force => true, which deletes them. Nothing has been removed.';
+    end if;
+    if look = 1 then
+      perform tasker._lock_all();
+    end if;
+  end loop;
 
-  -- First of all, as every pass begins with it: the engine comes to rest before anything else is locked.
-  if to_regclass('pgmq.q_orchestration_task_requests') is not null then
-    lock table pgmq.q_orchestration_task_requests in access exclusive mode;
-  end if;
   for name in select n.name from tasker.namespaces n order by n.name loop
     perform tasker.drop_namespace(name, force => true);
     object := 'namespace ' || name; outcome := 'dropped'; detail := 'with its queues, templates, tasks and history';
@@ -68,4 +72,4 @@ begin
   end loop;
 end $$;
 comment on function tasker.uninstall is
-  'Removes everything that CREATE EXTENSION and the work since have made in this database, what DROP EXTENSION leaves included: namespaces with their tasks, queues with their messages, limited rights, the extension, its schema, and the roles where nothing else needs them (they belong to the whole server: another database may have the extension too). Returns a row for each, dropped or kept and why; a notice says what is kept. For superusers. Raises 55006 while tasks are unfinished, unless force is given; 2BP01 when objects of yours depend on the extension. All or nothing.';
+  'Removes everything that CREATE EXTENSION and the work since have made in this database, what DROP EXTENSION leaves included: namespaces with their tasks, queues with their messages, limited rights, the extension, its schema, and the roles where nothing else needs them (they belong to the whole server: another database may have the extension too). Returns a row for each, dropped or kept and why; a notice says what is kept. For superusers. Waits for open transactions, and others wait behind it. Raises 25000 above isolation level read committed, 55006 while tasks are unfinished, unless force is given; 2BP01 when objects of yours depend on the extension. All or nothing.';

@@ -188,6 +188,12 @@ fn _queue_is_held(queue_name: &str) -> bool {
     unsafe { !pg_sys::ConditionalLockRelationOid(table, pg_sys::RowExclusiveLock as i32) }
 }
 
+/// Whether a queue exists, whoever may read it.
+#[pg_extern(stable, parallel_safe)]
+fn _queue_exists(queue_name: &str) -> bool {
+    table(queue_name).is_some()
+}
+
 /// The table of a queue, if it exists.
 pub fn table(queue_name: &str) -> Option<Oid> {
     let table = CString::new(format!("q_{queue_name}")).ok()?;
