@@ -126,6 +126,13 @@ select tasker.drop_namespace('test_namespaces');
 select count(*) from pgmq.q_test_namespaces_events;
 select pgmq.purge_queue('test_namespaces_events');
 select tasker.drop_namespace('test_namespaces');
+-- What is not ours does not count, and stays.
+select tasker.create_namespace('test_beside') > 0 as created;
+select pgmq.create('test_beside_events');
+select pgmq.send('test_beside_events', '{}') > 0 as sent;
+select tasker.drop_namespace('test_beside');
+select count(*) from pgmq.q_test_beside_events;
+select pgmq.drop_queue('test_beside_events');
 select pgmq.send('test_limit_none_queue', '{}') > 0 as sent;
 select tasker.drop_namespace('test_limit_none', force => true);
 select * from tasker.check();
