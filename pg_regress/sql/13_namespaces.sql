@@ -57,7 +57,7 @@ select tasker.set_namespace_limit('test_limit_none', 0);
 select tasker.set_namespace_limit('test_nowhere', 1);
 \set VERBOSITY default
 select n.name, n.max_in_flight from tasker.namespaces n where n.name like 'test\_limit\_%' order by n.name;
-select tasker.drop_namespace('test_limit_setting'), tasker.drop_namespace('test_limit_none');
+select tasker.drop_namespace('test_limit_setting');
 
 -- The limit holds: of seven steps five are enqueued, the rest waits; a higher limit lets more out.
 call pg_temp.register('{"namespace_name": "test_namespaces", "name": "one", "steps": [{"name": "a"}]}');
@@ -114,5 +114,25 @@ select replace(r.reason, ((:task << 16) + 2)::text, 'STEP') as reason from taske
 
 -- The name is free again.
 select tasker.create_namespace('test_namespaces') > :ns as anew;
+-- Messages are not lost with it, unless it is said.
+select pgmq.send('test_namespaces_queue', '{}') as msg_id \gset
+\set VERBOSITY terse
 select tasker.drop_namespace('test_namespaces');
+\set VERBOSITY default
+select pgmq.delete('test_namespaces_queue', :msg_id);
+call pg_temp.register('{"namespace_name": "test_namespaces", "name": "told", "events": {"task": ["cancelled"]}, "steps": [{"name": "a"}]}');
+select tasker.cancel_task(tasker.request_task('test_namespaces', 'told'));
+select tasker.drop_namespace('test_namespaces');
+select count(*) from pgmq.q_test_namespaces_events;
+select pgmq.purge_queue('test_namespaces_events');
+select tasker.drop_namespace('test_namespaces');
+-- What is not ours does not count, and stays.
+select tasker.create_namespace('test_beside') > 0 as created;
+select pgmq.create('test_beside_events');
+select pgmq.send('test_beside_events', '{}') > 0 as sent;
+select tasker.drop_namespace('test_beside');
+select count(*) from pgmq.q_test_beside_events;
+select pgmq.drop_queue('test_beside_events');
+select pgmq.send('test_limit_none_queue', '{}') > 0 as sent;
+select tasker.drop_namespace('test_limit_none', force => true);
 select * from tasker.check();

@@ -54,6 +54,11 @@ select tasker.request_task('test_identity', 'strict', '{"b": {"y": null, "x": [1
   tasker.request_task('test_identity', 'strict', '{"a": 1, "b": {"x": [1, 2]}}') <> :strict as null_counts,
   tasker.request_task('test_identity', 'strict', '{"a": "1", "b": {"x": [1, 2], "y": null}}') <> :strict as text_is_no_number,
   tasker.request_task('test_identity', 'strict', '{"a": 1, "b": {"x": [1, 2], "y": null}, "z": 1}') <> :strict as other_default;
+-- Numbers count by their value, strings by their letters.
+select tasker.request_task('test_identity', 'strict', '{"a": 1.0, "b": {"x": [1, 2.00], "y": null}, "z": 0.0}') = :strict as other_zeros,
+  tasker.request_task('test_identity', 'strict', '{"a": 1.01, "b": {"x": [1, 2], "y": null}}') <> :strict as other_number,
+  tasker.request_task('test_identity', 'strict', '{"a": [10.10, "1.0 \\\" 2.0"]}') = tasker.request_task('test_identity', 'strict', '{"a": [10.1, "1.0 \\\" 2.0"]}') as same_fraction,
+  tasker.request_task('test_identity', 'strict', '{"a": "1.0 \\\" 2.0"}') <> tasker.request_task('test_identity', 'strict', '{"a": "1.0 \\\" 2"}') as other_text;
 -- Finished, it is another one.
 call pg_temp.finish(:strict);
 select tasker.request_task('test_identity', 'strict', '{"a": 1, "b": {"x": [1, 2], "y": null}}') as again \gset

@@ -127,10 +127,15 @@ select count(*) from (
   select tasker.cancel_task(t) from tasker.request_tasks('test_operators', 'chain', '{"{}","{}"}', tags => '{older}') t) newer;
 select count(*), min(outcome) from tasker.cancel_tasks(tag => 'older', max_tasks => 2, dry_run => false);
 
--- purge_namespace cancels all that is not over, and leaves no message.
+-- purge_namespace cancels all that is not over, and leaves no message: neither one whose attempt was reported without
+-- deleting it, nor one of somebody else.
 select count(*) from tasker.request_tasks('test_operators', 'fast', '{"{}","{}"}');
 call pg_temp.passes();
-select count(*) from pg_temp.queue('test_operators');
+select (q.message ->> 'step_id')::bigint as a from pgmq.q_test_operators_queue q order by q.msg_id limit 1 \gset
+call pg_temp.send_result(jsonb_build_object('step_id', :a, 'status', 'failure'));
+call pg_temp.passes();
+select pgmq.send('test_operators_queue', '{"step_id": "of nobody"}') > 0 as sent;
+select step_name, count(*) from pg_temp.queue('test_operators') group by 1 order by 1;
 select tasker.purge_namespace('test_operators');
 select count(*) from pg_temp.queue('test_operators');
 select * from tasker.check();

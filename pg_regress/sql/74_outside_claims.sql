@@ -54,6 +54,21 @@ call pg_temp.later('60 seconds');
 select started, enqueued from pg_temp.pass();
 select count(*) from tasker.claims;
 
+-- Nor does a claim that is over wait for a pass: who asks next gets its task, and the old timer leaves it alone.
+call pg_temp.quiet();
+select tasker.set_namespace_limit('test_claims', 1);
+select tasker.request_task('test_claims', 'chain', claim_timeout_seconds => 10) as task \gset
+select count(*) from tasker.claim_ready_tasks('one', 1, 'test_claims');
+call pg_temp.later('9 seconds');
+select count(*) from tasker.claim_ready_tasks('two', 1, 'test_claims');
+call pg_temp.later('1 second');
+select count(*) from tasker.claim_ready_tasks('two', 1, 'test_claims');
+select tasker.extend_task_claim(:task, 'one') as one, tasker.extend_task_claim(:task, 'two') as two;
+call pg_temp.passes();
+select c.claimed_by from tasker.claims c where c.task_id = :task;
+select w.claimed_by from tasker.waiting w where w.task_id = :task;
+select * from tasker.check();
+
 -- A task with many waiting steps in front hides nobody behind it.
 call pg_temp.quiet();
 call pg_temp.register('{"namespace_name": "test_claims", "name": "wide", "steps": [{"name": "a"}, {"name": "b"}, {"name": "c"}, {"name": "d"}, {"name": "e"}]}');

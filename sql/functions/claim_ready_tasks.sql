@@ -25,6 +25,9 @@ begin
     perform tasker._namespace_id(claim_ready_tasks.namespace_filter);
   end if;
 
+  -- Where no pass runs, nobody else gives back what a dead orchestrator held.
+  perform tasker._expire_claims(array(select c.task_id from tasker.claims c where c.expires_at <= at), at);
+
   -- Tasks that somebody holds locked are stepped over, as everywhere.
   loop
     task_ids := tasker._first_waiting_tasks(claim_ready_tasks.namespace_filter, claim_ready_tasks.max_tasks + skipped, at);

@@ -7,6 +7,7 @@ as $$
 declare
   id       constant bigint := tasker._namespace_id(drop_namespace.name);
   open     bigint;
+  queued   record;
   task_ids bigint[];
   grantees oid[];
 begin
@@ -23,6 +24,15 @@ begin
       errcode = 'object_in_use',
       message = format('namespace "%s" has %s unfinished tasks', drop_namespace.name, open),
       hint = 'Cancel them first, or pass force => true, which deletes them with all of their history.';
+  end if;
+  if not drop_namespace.force then
+    select q.queue_name, q.messages into queued from tasker._leftovers(drop_namespace.name) q limit 1;
+    if found then
+      raise exception using
+        errcode = 'object_in_use',
+        message = format('queue "%s" of namespace "%s" holds %s messages', queued.queue_name, drop_namespace.name, queued.messages),
+        hint = 'Read them or purge the queue first, or pass force => true, which deletes them.';
+    end if;
   end if;
 
   select array_agg(t.task_id) into task_ids
@@ -43,4 +53,4 @@ begin
   perform tasker._apply_grants(r.oid) from pg_roles r where r.oid = any(grantees);
 end $$;
 comment on function tasker.drop_namespace is
-  'Deletes a namespace with its queue, templates, finished tasks and their history, and what grant_worker() and its kin gave for it; with force also unfinished tasks. Waits for open requests in it. Raises 42704 for an unknown namespace, 25000 above isolation level read committed, 55006 when tasks are unfinished and force is not given.';
+  'Deletes a namespace with its queue, templates, finished tasks and their history, and what grant_worker() and its kin gave for it; with force also unfinished tasks and the messages left in its queues. Waits for open requests in it. Raises 42704 for an unknown namespace, 25000 above isolation level read committed, 55006 when tasks are unfinished, or its queue or its events are not empty, and force is not given.';

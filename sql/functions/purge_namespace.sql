@@ -19,7 +19,8 @@ begin
       done := done + 1;
     end if;
   end loop;
+  perform tasker._purge_queue(id, purge_namespace.name);
   return done;
 end $$;
 comment on function tasker.purge_namespace is
-  'Empties a namespace: cancels every task in it that is not over, and with them the messages in its queue. Returns how many. Raises 42704 for an unknown namespace.';
+  'Empties a namespace: cancels every task in it that is not over, and takes from its queue all messages that nobody holds, those of attempts that ended before included. Returns how many tasks. Raises 42704 for an unknown namespace.';

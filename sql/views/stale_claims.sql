@@ -31,7 +31,7 @@ join tasker.namespaces n on n.namespace_id = t.namespace_id
 join tasker.task_templates tt on tt.template_id = t.template_id
 where not exists (select from tasker.waiting w where w.task_id = c.task_id and w.claimed_by = c.claimed_by);
 comment on view tasker.stale_claims is
-  'Claims of orchestrators outside, and work set aside, that are beyond their time: the engine''s next pass gives them back. A row for each piece of work that waits under the claim, or one for the claim when nothing does.';
+  'Claims of orchestrators outside, and work set aside, that are beyond their time: the engine''s next pass gives them back (claims also the next claim_ready_tasks()). A row for each piece of work that waits under the claim, or one for the claim when nothing does.';
 comment on column tasker.stale_claims.task_id is 'The task.';
 comment on column tasker.stale_claims.step_id is 'The ready step; NULL for a task that has not started, and for a claim under which nothing waits.';
 comment on column tasker.stale_claims.namespace is 'Namespace of the template.';

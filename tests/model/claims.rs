@@ -15,6 +15,7 @@ impl Model {
 
     /// Returns the tasks with the number of their steps that wait, in order of computed priority.
     pub fn claim_ready_tasks(&mut self, by: u8, most: usize) -> Vec<(usize, usize)> {
+        self.expire_claims();
         let waiting = if self.paused { BTreeSet::new() } else { self.unclaimed() };
         let tasks: BTreeSet<_> = waiting.iter().map(|(task, _)| *task).collect();
         let mut tasks: Vec<_> = tasks.into_iter().collect();
@@ -23,6 +24,11 @@ impl Model {
         self.claims.extend(tasks.iter().map(|task| (*task, Claim { by, until: self.now + CLAIM_TIMEOUT })));
         let steps = |task| waiting.iter().filter(|(of, step)| *of == task && step.is_some()).count();
         tasks.into_iter().map(|task| (task, steps(task))).collect()
+    }
+
+    pub fn expire_claims(&mut self) {
+        let now = self.now;
+        self.claims.retain(|_, claim| claim.until > now);
     }
 
     pub fn extend_claim(&mut self, by: u8, task: usize) -> bool {

@@ -18,7 +18,10 @@ impl Model {
 
     /// Returns how many tasks it has cancelled.
     pub fn purge(&mut self) -> usize {
-        (0..self.tasks.len()).filter(|task| self.cancel(*task)).count()
+        let cancelled = (0..self.tasks.len()).filter(|task| self.cancel(*task)).count();
+        // Nothing is in flight in the queue any more: what a worker has reported, it had taken.
+        self.queue.clear();
+        cancelled
     }
 
     pub fn retry_step(&mut self, at: At) -> Result<(), &str> {

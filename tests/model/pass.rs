@@ -212,8 +212,7 @@ impl Model {
     fn fire(&mut self) -> Vec<At> {
         self.fire_starts();
         self.fire_deadlines();
-        let now = self.now;
-        self.claims.retain(|_, claim| claim.until > now);
+        self.expire_claims();
         let mut retries = self.steps();
         retries.retain(|at| {
             let due = self.step(*at).due.is_some_and(|Due(_, latest)| latest <= self.now);
