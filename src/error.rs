@@ -12,6 +12,10 @@ pub enum Error {
     Graph(String),
     /// The client of a waiting call has gone: what the call would take, it would take for nobody.
     ClientGone,
+    /// A step's message is larger than jsonb can be: the step's id.
+    MessageSize(i64),
+    /// There is no memory for a step's message: the step's id.
+    MessageMemory(i64),
     /// `_setting` was asked for a setting that does not exist.
     Setting { name: String, known: String },
 }
@@ -29,6 +33,16 @@ impl Error {
             Self::ClientGone => {
                 (ERRCODE_CONNECTION_FAILURE, "the client has gone while its call waited".to_owned(), String::new())
             }
+            Self::MessageSize(step_id) => (
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("the message of step {step_id} is larger than the 256 MB that jsonb can hold"),
+                "Lower tasker.max_message_bytes, so that the results of its parents are left out.".to_owned(),
+            ),
+            Self::MessageMemory(step_id) => (
+                ERRCODE_OUT_OF_MEMORY,
+                format!("out of memory for the message of step {step_id}"),
+                "Lower tasker.max_message_bytes, so that the results of its parents are left out.".to_owned(),
+            ),
             Self::Setting { name, known } => (
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("there is no setting \"tasker.{name}\""),
