@@ -86,19 +86,18 @@ create table tasker.template_steps (
   skippable        boolean not null,
   parent_count     integer not null,
   parent_indexes   integer[] not null,
-  parent_heads     text[] not null,
+  parent_names     text[] not null,
   level            integer not null,
-  message_head     text not null,
-  message_step     text not null,
+  namespace        text not null,
+  task_name        text not null,
+  task_version     text not null,
   constraint template_steps_index_is_unique unique (template_id, step_index),
   constraint template_steps_name_is_unique unique (template_id, name)
 );
 comment on table tasker.template_steps is 'The compiled nodes of each template, in template order from 0.';
 comment on column tasker.template_steps.max_attempts is 'All tries, the first included; the 0 of a definition is 1 here.';
 comment on column tasker.template_steps.parent_indexes is 'The steps that this one depends on, in template order.';
-comment on column tasker.template_steps.parent_heads is 'The step names in their entries of a message''s sequence, as JSON text.';
-comment on column tasker.template_steps.message_head is 'JSON text of a step message that is the same for all tasks: from the namespace on up to the task''s context.';
-comment on column tasker.template_steps.message_step is 'The same, from there on up to the step''s id in the execution context.';
+comment on column tasker.template_steps.parent_names is 'The names of the same. These and those of namespace and task are here for messages, which need no other row of the template.';
 comment on column tasker.template_steps.level is 'Length of the longest path from a step without parents.';
 
 create table tasker.template_dependencies (

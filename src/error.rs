@@ -14,6 +14,10 @@ pub enum Error {
     ClientGone,
     /// A row that makes no sense was to be written.
     Unsound { table: &'static str, rule: &'static str },
+    /// A step's message is larger than jsonb can be: the step's id.
+    MessageSize(i64),
+    /// There is no memory for a step's message: the step's id.
+    MessageMemory(i64),
     /// `_setting` was asked for a setting that does not exist.
     Setting { name: String, known: String },
 }
@@ -38,6 +42,16 @@ impl Error {
                     "These tables are the engine's. To change the course of a {} call the functions for operators.",
                     &table[..4]
                 ),
+            ),
+            Self::MessageSize(step_id) => (
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("the message of step {step_id} is larger than the 256 MB that jsonb can hold"),
+                "Lower tasker.max_message_bytes, so that the results of its parents are left out.".to_owned(),
+            ),
+            Self::MessageMemory(step_id) => (
+                ERRCODE_OUT_OF_MEMORY,
+                format!("out of memory for the message of step {step_id}"),
+                "Lower tasker.max_message_bytes, so that the results of its parents are left out.".to_owned(),
             ),
             Self::Setting { name, known } => (
                 ERRCODE_UNDEFINED_OBJECT,

@@ -69,6 +69,9 @@ call pg_temp.passes();
 select jsonb_pretty(m) from pg_temp.messages('test_messages') m where m ->> 'step_name' = 'join';
 select m ->> 'step_name' as step, m #> '{execution_context,sequence}' as sequence from pg_temp.messages('test_messages') m;
 
+-- They are the bytes that the parser of jsonb would have made.
+select bool_and(record_image_eq(row(q.message), row(q.message::text::jsonb))) as as_parsed from pgmq.q_test_messages_queue q;
+
 -- Messages are self-contained: what they say of ids leads to the rows.
 select q.message ->> 'step_name' as step, s.msg_id = q.msg_id as is_the_steps_message, s.attempts = (q.message ->> 'attempt')::integer as is_the_attempt,
   s.step_id = pg_temp.step(:task, q.message ->> 'step_name') as is_the_step

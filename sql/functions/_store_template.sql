@@ -7,8 +7,8 @@ as $$
 #variable_conflict error
 declare
   def      constant jsonb := compiled -> 'definition';
-  names    constant jsonb[] := array(
-    select s.step -> 'name' from jsonb_array_elements(def -> 'steps') with ordinality s(step, n) order by s.n);
+  names    constant text[] := array(
+    select s.step ->> 'name' from jsonb_array_elements(def -> 'steps') with ordinality s(step, n) order by s.n);
   stuck    constant jsonb := case when def #>> '{lifecycle,staleness_action}' = 'none' then '{}' else def -> 'lifecycle' end;
   ns_id    bigint;
   existing record;
@@ -62,19 +62,19 @@ begin
   returning template_id into id;
 
   insert into tasker.template_steps (template_id, step_index, name, type, handler, retryable, max_attempts, backoff,
-    backoff_base_ms, max_backoff_ms, timeout_seconds, skippable, parent_count, parent_indexes, parent_heads, level,
-    message_head, message_step)
+    backoff_base_ms, max_backoff_ms, timeout_seconds, skippable, parent_count, parent_indexes, parent_names, level,
+    namespace, task_name, task_version)
   select id, c.n - 1, s.step ->> 'name', s.step ->> 'type', s.step -> 'handler', (s.step #>> '{retry,retryable}')::boolean,
     greatest((s.step #>> '{retry,max_attempts}')::integer, 1), s.step #>> '{retry,backoff}',
     (s.step #>> '{retry,backoff_base_ms}')::bigint, (s.step #>> '{retry,max_backoff_ms}')::bigint,
     (s.step ->> 'timeout_seconds')::integer, (s.step ->> 'skippable')::boolean,
-    cardinality(p.indexes), p.indexes, p.heads, (c.step ->> 'level')::integer, h.message_head, h.message_step
+    cardinality(p.indexes), p.indexes, p.names, (c.step ->> 'level')::integer,
+    def ->> 'namespace_name', def ->> 'name', def ->> 'version'
   from jsonb_array_elements(def -> 'steps') with ordinality s(step, n)
   join jsonb_array_elements(compiled #> '{compiled,steps}') with ordinality c(step, n) on c.n = s.n
-  cross join lateral tasker._message_heads(def, s.step) h
   cross join lateral (
     select coalesce(array_agg(p.parent order by p.parent), '{}') as indexes,
-      coalesce(array_agg(format(',"step_name":%s', names[p.parent + 1]::text) order by p.parent), '{}') as heads
+      coalesce(array_agg(names[p.parent + 1] order by p.parent), '{}') as names
     from (select p.parent::integer from jsonb_array_elements_text(c.step -> 'parents') p(parent)) p
   ) p;
 

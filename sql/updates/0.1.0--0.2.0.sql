@@ -12,14 +12,16 @@ alter table tasker.task_templates
 -- Filled in by end.sql.
 alter table tasker.template_steps
   add column parent_indexes integer[] not null default '{}',
-  add column parent_heads text[] not null default '{}',
-  add column message_head text not null default '',
-  add column message_step text not null default '';
+  add column parent_names text[] not null default '{}',
+  add column namespace text not null default '',
+  add column task_name text not null default '',
+  add column task_version text not null default '';
 alter table tasker.template_steps
   alter column parent_indexes drop default,
-  alter column parent_heads drop default,
-  alter column message_head drop default,
-  alter column message_step drop default;
+  alter column parent_names drop default,
+  alter column namespace drop default,
+  alter column task_name drop default,
+  alter column task_version drop default;
 
 -- One for all takes their place (constraints.sql).
 alter table tasker.tasks

@@ -16,26 +16,26 @@ drop table _view_grants;
 
 -- What is computed from definitions is computed anew, as register_template does it now.
 with computed as (
-  select d.template_id, s.n - 1 as step_index, h.message_head, h.message_step,
-    coalesce(p.indexes, '{}') as parent_indexes, coalesce(p.heads, '{}') as parent_heads
-  from tasker.task_templates d
-  cross join lateral pg_catalog.jsonb_array_elements(d.definition -> 'steps') with ordinality s(step, n)
-  cross join lateral tasker._message_heads(d.definition, s.step) h
+  select ts.template_step_id, n.name as namespace, d.name as task_name, d.version as task_version,
+    coalesce(p.indexes, '{}') as parent_indexes, coalesce(p.names, '{}') as parent_names
+  from tasker.template_steps ts
+  join tasker.task_templates d on d.template_id = ts.template_id
+  join tasker.namespaces n on n.namespace_id = d.namespace_id
   left join lateral (
     select pg_catalog.array_agg(e.parent_index order by e.parent_index) as indexes,
-      pg_catalog.array_agg(pg_catalog.format(',"step_name":%s', pg_catalog.to_jsonb(ps.name)) order by e.parent_index) as heads
+      pg_catalog.array_agg(ps.name order by e.parent_index) as names
     from tasker.template_dependencies e
     join tasker.template_steps ps on ps.template_id = e.template_id and ps.step_index = e.parent_index
-    where e.template_id = d.template_id and e.child_index = s.n - 1
+    where e.template_id = ts.template_id and e.child_index = ts.step_index
     offset 0) p on true
 )
 update tasker.template_steps ts
-set message_head = c.message_head, message_step = c.message_step,
-  parent_indexes = c.parent_indexes, parent_heads = c.parent_heads
+set namespace = c.namespace, task_name = c.task_name, task_version = c.task_version,
+  parent_indexes = c.parent_indexes, parent_names = c.parent_names
 from computed c
-where ts.template_id = c.template_id and ts.step_index = c.step_index
-  and (ts.message_head, ts.message_step, ts.parent_indexes, ts.parent_heads)
-    is distinct from (c.message_head, c.message_step, c.parent_indexes, c.parent_heads);
+where ts.template_step_id = c.template_step_id
+  and (ts.namespace, ts.task_name, ts.task_version, ts.parent_indexes, ts.parent_names)
+    is distinct from (c.namespace, c.task_name, c.task_version, c.parent_indexes, c.parent_names);
 
 -- Roles that are limited to namespaces get their rights anew: on functions that are new, too. From tasker_owner, as
 -- grant_worker() and its kin would.

@@ -6,6 +6,7 @@
 //! A message that passes here can be read by SQL with plain casts: the limits are those of the column types.
 
 mod shape;
+pub mod step;
 
 #[cfg(test)]
 mod tests;
