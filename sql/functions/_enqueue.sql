@@ -7,40 +7,32 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  sent_ids  bigint[];
-  states    text[];
-  numbers   integer[];
-  templates bigint[];
-  timeouts  double precision[];
-  messages  jsonb[];
-  msg_ids   bigint[];
+  sent    record;
+  msg_ids bigint[];
 begin
-  select array_agg(m.step_id), array_agg(m.state), array_agg(m.attempt), array_agg(m.template_id),
-    array_agg(m.timeout), array_agg(m.message)
-  into sent_ids, states, numbers, templates, timeouts, messages
-  from (select m.* from tasker._step_messages(_enqueue.step_ids, at) m order by m.n) m;
-  if sent_ids is null then
+  sent := tasker._step_messages(_enqueue.step_ids, at);
+  if sent.sent_ids is null then
     return 0;
   end if;
-  msg_ids := tasker._send(namespace.name || '_queue', messages);
+  msg_ids := tasker._send(namespace.name || '_queue', sent.messages);
 
   update tasker.steps s
   set state = 'enqueued', attempts = e.attempt, msg_id = e.msg_id, enqueued_at = at, remaining_parents = 0,
     started_at = null, reported_at = null, reported_status = null, next_retry_at = null, worker_id = null
-  from unnest(sent_ids, msg_ids, numbers) e(step_id, msg_id, attempt)
+  from unnest(sent.sent_ids, msg_ids, sent.attempts) e(step_id, msg_id, attempt)
   where s.step_id = e.step_id;
 
   insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor)
   select e.step_id, at, e.attempt, e.from_state, 'enqueued', session_user
-  from unnest(sent_ids, numbers, states) e(step_id, attempt, from_state);
+  from unnest(sent.sent_ids, sent.attempts, sent.states) e(step_id, attempt, from_state);
 
-  perform tasker._time_attempts('queued', sent_ids, numbers, timeouts, at);
+  perform tasker._time_attempts('queued', sent.sent_ids, sent.attempts, sent.timeouts, at);
 
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
   select namespace.namespace_id, e.template_id, count(*)
-  from unnest(templates) e(template_id)
+  from unnest(sent.templates) e(template_id)
   group by e.template_id;
 
   perform tasker._wake_namespace(namespace.namespace_id);
-  return cardinality(sent_ids);
+  return cardinality(sent.sent_ids);
 end $$;
