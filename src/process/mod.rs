@@ -17,6 +17,7 @@ mod mark;
 mod orchestrator;
 mod pass;
 mod report;
+mod requested;
 mod schedule;
 mod session;
 mod shmem;
