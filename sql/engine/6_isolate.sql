@@ -136,6 +136,10 @@ begin
         end loop;
       end if;
     when 'task' then
+      -- More than one statement can hold, as many steps with a large context are: some of it, the rest waits.
+      if _set_aside.state = '54000' and batch > 1 then
+        return tasker._run_alone(pass, 'task', id, greatest(batch / 8, 1), at);
+      end if;
       raise warning using
         errcode = _set_aside.state,
         message = format('task %s cannot be enqueued: %s', id, _set_aside.message),

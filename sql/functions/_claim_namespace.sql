@@ -30,6 +30,10 @@ begin
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
     capacity.room := coalesce(capacity.room, 0);
   end if;
+  if only_task_id is not null then
+    -- Of one task alone never more than this, roots included.
+    capacity.room := least(capacity.room, batch);
+  end if;
   wanted := least(capacity.room, batch);
 
   if wanted > 0 and waits then

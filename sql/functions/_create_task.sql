@@ -25,6 +25,9 @@ begin
     if id is not null then
       return id;
     end if;
+    if hash is not null then
+      perform tasker._need_no_other_request(hash);
+    end if;
   end if;
 
   insert into tasker.tasks (template_id, namespace_id, created_at, run_at, correlation_id, parent_correlation_id,

@@ -20,6 +20,11 @@ begin
   else
     perform pg_advisory_xact_lock(k.key) from unnest(keys) k(key);
     select i.task_ids, i.new_ids into task_ids, new_ids from tasker._identify(requests) i;
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+      perform tasker._need_no_other_request(tasker._context_hash(r.template_id, r.context))
+      from unnest(requests) with ordinality r
+      where new_ids[r.ordinality] is not null and r.idempotency_key is null and r.identity_strategy = 'strict';
+    end if;
   end if;
 
   with request as materialized (

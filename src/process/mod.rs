@@ -18,6 +18,7 @@ mod orchestrator;
 mod pass;
 mod queue;
 mod report;
+mod requested;
 mod schedule;
 mod session;
 mod shmem;
