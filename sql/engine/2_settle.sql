@@ -31,7 +31,7 @@ begin
   end if;
   if matched.outcomes is not null then
     ended := tasker._end_attempts(matched.outcomes, at);
-    pass.ready_in := case when pass.ready = '{}' and not ended.failed then matched.only_namespace end;
+    pass.ready_in := case when pass.settled = 0 and pass.ready = '{}' and not ended.failed then matched.only_namespace end;
     pass.ready := pass.ready || ended.ready;
     pass.over := pass.over || ended.over;
     if ended.held_up is not null then

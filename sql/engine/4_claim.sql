@@ -35,7 +35,10 @@ begin
     where f.ready is not null or w.waits
     order by n.namespace_id
   loop
-    pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at);
+    pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at,
+      -- The places of what it has settled it may fill again whoever else enqueues here: passes side by side do not stop
+      -- one another.
+      freed => case when namespace.namespace_id = pass.ready_in then pass.settled else 0 end);
   end loop;
   return pass;
 end $$;

@@ -38,7 +38,7 @@ begin
   pass.over := pass.over || ended.over;
   if matched.only_namespace is not null then
     pass := tasker._claim_namespace(pass, matched.only_namespace, tasker._unclaimed(ended.ready, at), batch, at,
-      freed => cardinality(matched.outcomes) - coalesce(cardinality(ended.held_up), 0));
+      freed => cardinality(matched.outcomes) - coalesce(cardinality(ended.held_up), 0), in_a_call => true);
   else
     for namespace in
       select i.namespace_id, array_agg(i.step_id order by i.step_id) filter (where i.ready) as ready,
@@ -55,7 +55,7 @@ begin
       order by i.namespace_id
     loop
       pass := tasker._claim_namespace(pass, namespace.namespace_id, tasker._unclaimed(namespace.ready, at), batch, at,
-        freed => namespace.freed);
+        freed => namespace.freed, in_a_call => true);
     end loop;
   end if;
   pass := tasker._finish(pass, at);

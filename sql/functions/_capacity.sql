@@ -8,7 +8,7 @@
 -- does not rise by that. So it takes the lock only where it could use more (`wanted`) and there is more, and makes do with
 -- its own (more_later) when somebody else has the lock. Not so where the limit was lowered below what is in flight.
 create or replace function tasker._capacity(
-  namespace tasker.namespaces, at timestamptz, freed bigint, wanted bigint,
+  namespace tasker.namespaces, at timestamptz, freed bigint, wanted bigint, in_a_call boolean,
   out room bigint, out templates bigint[], out rooms bigint[], out more_later boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -28,7 +28,7 @@ begin
     return;
   end if;
   -- A pass fails on a queue that is gone, and sets the namespace aside. A worker's own call must not: its results count.
-  if freed > 0 and not tasker._queue_exists(namespace.name || '_queue') then
+  if in_a_call and not tasker._queue_exists(namespace.name || '_queue') then
     more_later := true;
     return;
   end if;
@@ -36,11 +36,12 @@ begin
     select from tasker.task_templates tt
     where tt.namespace_id = namespace.namespace_id and tt.max_in_flight is not null);
   if namespace.max_in_flight is not null and not capped and freed > 0 then
-    select coalesce(sum(d.delta), 0) into in_flight
+    select coalesce(sum(d.delta), 0), count(*) into in_flight, pieces
     from tasker.in_flight_deltas d
     where d.namespace_id = namespace.namespace_id;
     own := least(freed, namespace.max_in_flight - in_flight);
-    if own = freed and (wanted <= freed or namespace.max_in_flight - in_flight = freed) then
+    -- Many pieces are folded below.
+    if own = freed and pieces <= 64 and (wanted <= freed or namespace.max_in_flight - in_flight = freed) then
       room := freed;
       return;
     end if;

@@ -1,9 +1,10 @@
 -- Fills one namespace's room: from the steps that became ready in this pass and from what waits, in order of computed
 -- priority. What finds no room waits with the rest. only_task_id narrows the claim to one task (isolation by cause);
--- freed is how many attempts the caller has ended here in its own transaction, if it counts them.
+-- freed is how many attempts the caller has ended here in its own transaction, if it counts them; in_a_call: a worker's own
+-- call does it, not a pass.
 create or replace function tasker._claim_namespace(
   pass tasker._pass, namespace_id bigint, ready bigint[], batch integer, at timestamptz, only_task_id bigint default null,
-  freed bigint default 0)
+  freed bigint default 0, in_a_call boolean default false)
 returns tasker._pass
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -25,7 +26,8 @@ begin
   select n.* into namespace from tasker.namespaces n where n.namespace_id = _claim_namespace.namespace_id;
   waits := exists (
     select from tasker.waiting w where w.namespace_id = _claim_namespace.namespace_id and w.claimed_by is null);
-  capacity := tasker._capacity(namespace, at, freed, case when not waits then coalesce(cardinality(ready), 0) end);
+  capacity := tasker._capacity(namespace, at, freed, case when not waits then coalesce(cardinality(ready), 0) end,
+    in_a_call);
   if capacity.room is null or capacity.more_later then
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');
     capacity.room := coalesce(capacity.room, 0);

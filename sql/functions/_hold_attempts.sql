@@ -18,6 +18,7 @@ as $$
 #variable_conflict error
 declare
   max_bytes constant integer := tasker._setting('max_payload_bytes')::integer;
+  steps bigint;
 begin
   with report as (
     select r.*, s.attempts, s.state, s.reported_at, s.reported_status, s.results as reported_results, s.last_error,
@@ -30,9 +31,6 @@ begin
     where queued or r.attempt is not null and r.bytes <= max_bytes
     order by r.step_id
     for no key update of t, s skip locked
-  ), ranked as (
-    select r.*, r.matches and row_number() over (partition by r.step_id, r.matches order by r.n) = 1 as counts
-    from report r
   )
   select
     array_agg(
@@ -48,9 +46,20 @@ begin
           r.metadata, r.took_ms)::tasker._outcome
         else row(r.step_id, r.attempts, r.state, r.namespace_id, r.template_id, r.reported_status = 'success',
           r.reported_results, r.last_error, r.metadata, r.took_ms)::tasker._outcome
-      end) filter (where r.counts),
-    array_agg(r.n) filter (where r.counts), array_agg(r.n),
-    case when min(r.namespace_id) = max(r.namespace_id) then min(r.namespace_id) end
-  into outcomes, settled, held, only_namespace
-  from ranked r;
+      end) filter (where r.matches),
+    array_agg(r.n) filter (where r.matches), array_agg(r.n),
+    case when min(r.namespace_id) = max(r.namespace_id) then min(r.namespace_id) end,
+    count(distinct r.step_id) filter (where r.matches)
+  into outcomes, settled, held, only_namespace, steps
+  from report r;
+
+  -- Several of one attempt are rare: to number all of them for it costs 0.5 us each.
+  if steps < cardinality(settled) then
+    select array_agg(outcomes[f.i] order by f.i), array_agg(settled[f.i] order by f.i) into outcomes, settled
+    from (
+      select i, row_number() over (partition by (outcomes[i]).step_id order by settled[i]) = 1 as is_first
+      from generate_subscripts(settled, 1) i
+    ) f
+    where f.is_first;
+  end if;
 end $$;

@@ -28,7 +28,7 @@ begin
     return 0;
   end if;
   select n.* into namespace from tasker.namespaces n where n.namespace_id = task.namespace_id;
-  select * into capacity from tasker._capacity(namespace, at, freed => 0, wanted => 1);
+  select * into capacity from tasker._capacity(namespace, at, freed => 0, wanted => 1, in_a_call => false);
   if coalesce(capacity.room, 0) = 0 then
     return 0;
   end if;
