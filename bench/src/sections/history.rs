@@ -42,7 +42,10 @@ fn fill(database: &mut Database, steps: u64) -> Result<()> {
     let copies = i64::try_from((steps / SHAPE.steps() / ORIGINALS).max(2) - 1)?;
     for table in ["tasks", "steps", "task_transitions", "step_transitions"] {
         let copy = copy(database, table)?;
+        // Not from the table itself, which each copy would read as far as it has grown.
+        database.run(&format!("create temp table original as select * from tasker.{table}"))?;
         database.client.execute(&copy, &[&copies])?;
+        database.run("drop table original")?;
     }
     database.run("select setval('tasker.tasks_task_id_seq', (select max(task_id) from tasker.tasks))")
 }
@@ -67,11 +70,10 @@ fn copy(database: &mut Database, table: &str) -> Result<String> {
         });
         names.push(name);
     }
-    let task = if names.iter().any(|name| name == "task_id") { "o.task_id" } else { "o.step_id >> 16" };
     // Copy after copy, so that rows lie in the order of their tasks.
     Ok(format!(
         "insert into tasker.{table} ({}) overriding system value
-         select {} from generate_series(1, $1::bigint) n cross join lateral (select o.* from tasker.{table} o where {task} <= {ORIGINALS} offset n - n) o",
+         select {} from generate_series(1, $1::bigint) n cross join lateral (select o.* from original o offset n - n) o",
         names.join(", "),
         values.join(", ")
     ))
