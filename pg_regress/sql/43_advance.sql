@@ -106,6 +106,33 @@ select tasker.create_namespace('test_advance_gone') > 0 as made_again;
 call pg_temp.passes();
 select count(*) from tasker.poll_steps('test_advance_gone', 2);
 
+-- What breaks on the way keeps nobody from delivering: a pass sets apart what is to blame, and nothing else.
+call pg_temp.register($$
+  namespace_name: test_advance_broken
+  name: chain
+  version: 1.0.0
+  steps: [{name: a}, {name: b, dependencies: [a]}]
+$$);
+select tasker.request_task('test_advance_broken', 'chain') as one, tasker.request_task('test_advance_broken', 'chain') as other \gset
+call pg_temp.passes();
+select count(*) from tasker.poll_steps('test_advance_broken', 2);
+create function pg_temp.trouble() returns trigger language plpgsql as $$ begin raise division_by_zero; end $$;
+create procedure pg_temp.break_step(step_id bigint) language plpgsql as $$
+begin
+  execute format('create trigger trouble before update on tasker.steps for each row
+    when (new.step_id = %s and new.state = ''enqueued'') execute function pg_temp.trouble()', step_id);
+end $$;
+call pg_temp.break_step(pg_temp.step(:one, 'b'));
+select outcome from tasker.complete_steps(array[
+  jsonb_build_object('step_id', pg_temp.step(:one, 'a'), 'attempt', 1, 'status', 'success'),
+  jsonb_build_object('step_id', pg_temp.step(:other, 'a'), 'attempt', 1, 'status', 'success')], advance => true);
+set client_min_messages = error;
+call pg_temp.passes();
+reset client_min_messages;
+select pg_temp.steps(:one) as one, pg_temp.steps(:other) as other;
+drop trigger trouble on tasker.steps;
+select count(*) from tasker.cancel_tasks(namespace => 'test_advance_broken', dry_run => false);
+
 -- Not after the transaction's own writes.
 \set VERBOSITY sqlstate
 begin;

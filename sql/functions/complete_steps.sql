@@ -32,7 +32,16 @@ begin
     perform tasker._check_tasks('{worker}', array(select distinct (r ->> 'step_id')::bigint >> 16 from unnest(complete_steps.results) r));
   end if;
   if complete_steps.advance then
-    settled := tasker._advance(complete_steps.results, tasker.clock());
+    -- What breaks in it (a row that was made inconsistent by hand, a message that is too large) must not keep the work from
+    -- being delivered: a pass finds out what it is and sets that aside.
+    begin
+      settled := tasker._advance(complete_steps.results, tasker.clock());
+    exception when others then
+      if tasker._is_of_the_system(sqlstate) then
+        raise;
+      end if;
+      raise log using errcode = sqlstate, message = format('results are queued, as advancing failed: %s', sqlerrm);
+    end;
     if cardinality(settled) = cardinality(complete_steps.results) then
       return query
       select r.n::integer, (r.result ->> 'step_id')::bigint, (r.result ->> 'attempt')::integer, 'settled'
