@@ -1,9 +1,11 @@
-//! Writes jsonb as the server stores it, without the way through text.
+//! Writes and reads jsonb as the server stores it, without the way through text.
 //!
 //! The format is that of `utils/jsonb.h` and of `convertToJsonb` in `utils/adt/jsonb_util.c`, in all versions since 9.4:
 //! a container is a header, an entry for each child, and their data. An object's children are its keys, shorter ones
 //! first, and then their values. Numbers and containers begin at multiples of four bytes; the padding counts as theirs.
 //! All is in the byte order of the machine.
+
+pub mod read;
 
 const OBJECT: u32 = 0x2000_0000;
 const ARRAY: u32 = 0x4000_0000;
@@ -13,6 +15,7 @@ const SCALAR: u32 = 0x1000_0000;
 /// An entry's type, its flag for an offset in place of a length, and that number.
 const STRING: u32 = 0x0000_0000;
 const NUMERIC: u32 = 0x1000_0000;
+const FALSE: u32 = 0x2000_0000;
 const TRUE: u32 = 0x3000_0000;
 const NULL: u32 = 0x4000_0000;
 const CONTAINER: u32 = 0x5000_0000;
@@ -42,6 +45,23 @@ pub fn object(capacity: usize, keys: &[&str], fill: impl FnOnce(&mut Children)) 
     write_object(&mut bytes, keys, fill);
     // No child is larger than the whole, so no entry has lost a bit.
     if bytes.len() <= LENGTH as usize { Ok(bytes) } else { Err(Failure::Size) }
+}
+
+/// A jsonb of its own out of what a field of another holds.
+pub fn alone(value: read::Value) -> Vec<u8> {
+    if let read::Value::Container(content) = value {
+        return content.to_vec();
+    }
+    let mut bytes = Vec::new();
+    let mut element = Children::begin(&mut bytes, ARRAY | SCALAR, 1, 1);
+    match value {
+        read::Value::Null | read::Value::Container(_) => element.null(),
+        read::Value::Boolean(true) => element.yes(),
+        read::Value::Boolean(false) => element.add(FALSE, |_| ()),
+        read::Value::String(text) => element.string(text),
+        read::Value::Number(number) => element.add(NUMERIC, |bytes| bytes.extend_from_slice(number.stored())),
+    }
+    bytes
 }
 
 /// The children of a container that is being written.

@@ -5,6 +5,7 @@
 //!
 //! A message that passes here can be read by SQL with plain casts: the limits are those of the column types.
 
+pub mod result;
 mod shape;
 pub mod step;
 
