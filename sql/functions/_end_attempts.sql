@@ -11,6 +11,7 @@ as $$
 declare
   completed bigint[];
   templates bigint[];
+  ended     record;
   children  record;
   stopping  bigint[];
 begin
@@ -37,11 +38,15 @@ begin
   from unnest(outcomes) o
   where o.success and s.step_id = o.step_id;
 
-  insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata, execution_time_ms)
-  select o.step_id, at, o.attempt, o.from_state, 'complete', session_user,
-    case when o.metadata is not null then jsonb_build_object('orchestration_metadata', o.metadata) end, o.took_ms
-  from unnest(outcomes) o
-  where o.success;
+  if completed <> '{}' then
+    select array_agg(o.step_id) as step_ids, array_agg(o.attempt) as attempts, array_agg(o.from_state) as from_states,
+      array_agg(case when o.metadata is not null then jsonb_build_object('orchestration_metadata', o.metadata) end) as metadata,
+      array_agg(o.took_ms) as took_ms
+    into ended
+    from unnest(outcomes) o
+    where o.success;
+    perform tasker._audit_steps(ended.step_ids, at, ended.attempts, ended.from_states, 'complete', ended.metadata, ended.took_ms);
+  end if;
 
   insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
   select o.namespace_id, o.template_id, -count(*)

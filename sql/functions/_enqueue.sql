@@ -22,9 +22,7 @@ begin
   from unnest(sent.sent_ids, msg_ids, sent.attempts) e(step_id, msg_id, attempt)
   where s.step_id = e.step_id;
 
-  insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor)
-  select e.step_id, at, e.attempt, e.from_state, 'enqueued', session_user
-  from unnest(sent.sent_ids, sent.attempts, sent.states) e(step_id, attempt, from_state);
+  perform tasker._audit_steps(sent.sent_ids, at, sent.attempts, sent.states, 'enqueued');
 
   perform tasker._time_attempts('queued', sent.sent_ids, sent.attempts, sent.timeouts, at);
 

@@ -54,10 +54,9 @@ begin
     from unnest(held.step_ids) i(step_id)
     where s.step_id = i.step_id;
 
-    insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select i.step_id, at, i.attempt, 'enqueued', 'in_progress', session_user,
-      case when _take_steps.worker_id is not null then jsonb_build_object('worker_id', _take_steps.worker_id) end
-    from unnest(held.step_ids, numbers) i(step_id, attempt);
+    perform tasker._audit_steps(held.step_ids, at, numbers, array_fill('enqueued'::text, array[cardinality(held.step_ids)]), 'in_progress',
+      case when _take_steps.worker_id is not null
+        then array_fill(jsonb_build_object('worker_id', _take_steps.worker_id), array[cardinality(held.step_ids)]) end);
 
     perform tasker._time_attempts('lease', held.step_ids, numbers, held.leases, at);
 

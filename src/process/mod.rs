@@ -3,6 +3,7 @@
 //! All `unsafe` of the crate is in here. Without `shared_preload_libraries` there is no shared memory and no worker;
 //! then everything below is a no-op and `tasker.orchestrate()` can be called by hand.
 
+mod append;
 mod caller;
 pub mod clock;
 mod condition;
