@@ -48,5 +48,5 @@ begin
     perform tasker._raise_attempt_over(_report_attempt.step_id, _report_attempt.attempt);
   end if;
 
-  perform pgmq.send('orchestration_step_results', message);
+  perform tasker._send('orchestration_step_results', array[message]);
 end $$;

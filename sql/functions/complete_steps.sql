@@ -5,6 +5,7 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set join_collapse_limit = 1
+set enable_memoize = off
 set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -85,7 +86,7 @@ begin
     where s.step_id = j.step_id and j.outcome = 'queued'
     returning s.step_id, j.attempt, j.status, j.result
   ), sent as materialized (
-    select pgmq.send_batch('orchestration_step_results', b.messages)
+    select tasker._send('orchestration_step_results', b.messages)
     from (
       select array_agg(
           jsonb_build_object('step_id', r.step_id, 'attempt', r.attempt, 'status', r.status, 'reported', true)

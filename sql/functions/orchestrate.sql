@@ -13,6 +13,7 @@ set lock_timeout = '1s'
 set enable_seqscan = off
 set enable_bitmapscan = off
 set join_collapse_limit = 1
+set enable_memoize = off
 set jit = off
 set plan_cache_mode = force_generic_plan
 as $$

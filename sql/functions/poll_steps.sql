@@ -12,6 +12,7 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
 set join_collapse_limit = 1
+set enable_memoize = off
 set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
