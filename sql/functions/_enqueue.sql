@@ -19,7 +19,7 @@ begin
   update tasker.steps s
   set state = 'enqueued', attempts = e.attempt, msg_id = e.msg_id, enqueued_at = at, remaining_parents = 0,
     started_at = null, reported_at = null, reported_status = null, next_retry_at = null, worker_id = null
-  from unnest(sent.sent_ids, msg_ids, sent.attempts) e(step_id, msg_id, attempt)
+  from (select unnest(sent.sent_ids) as step_id, unnest(msg_ids) as msg_id, unnest(sent.attempts) as attempt offset 0) e
   where s.step_id = e.step_id;
 
   perform tasker._audit_steps(sent.sent_ids, at, sent.attempts, sent.states, 'enqueued');

@@ -51,7 +51,7 @@ begin
     numbers := held.attempts; -- no column of steps is called so
     update tasker.steps s
     set state = 'in_progress', started_at = at, worker_id = _take_steps.worker_id
-    from unnest(held.step_ids) i(step_id)
+    from (select unnest(held.step_ids) as step_id offset 0) i
     where s.step_id = i.step_id;
 
     perform tasker._audit_steps(held.step_ids, at, numbers, array_fill('enqueued'::text, array[cardinality(held.step_ids)]), 'in_progress',
