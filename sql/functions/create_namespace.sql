@@ -32,7 +32,7 @@ begin
   on conflict on constraint namespaces_name_is_unique do nothing
   returning namespace_id into id;
   -- Not before: the insertion waits for a drop that is open, which takes the queue with it.
-  made := tasker._ensure_queue(create_namespace.name || '_queue', 'select, update, delete on {queue} to tasker_worker');
+  made := tasker._ensure_queue(create_namespace.name || '_queue', tasker._queue_right('take') || ' on {queue} to tasker_worker');
   -- What DROP EXTENSION left: ids begin anew, so old messages would be taken for those of new steps.
   if first then
     perform tasker._reject_leftovers('orchestration_step_results');
