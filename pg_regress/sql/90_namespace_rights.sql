@@ -209,6 +209,36 @@ select regress_lent.poll('test_theirs');
 select regress_lent.poll('test_mine') as own;
 reset role;
 
+-- Nor has somebody else maintain its table: what an index or a materialized view calls runs for its owner then, in the
+-- session of whoever maintains it.
+create schema regress_kept authorization regress_plain;
+set role regress_plain;
+create table regress_kept.said (what text);
+create table regress_kept.bait (id integer);
+insert into regress_kept.bait values (1);
+create function regress_kept.take(namespace text) returns integer language plpgsql as $$
+declare
+  taken integer;
+begin
+  select count(*) into taken from tasker.poll_steps(namespace);
+  insert into regress_kept.said values ('polled');
+  return taken;
+exception when others then
+  insert into regress_kept.said values (sqlstate || ' ' || sqlerrm);
+  return 0;
+end $$;
+create function regress_kept.harmless(id integer) returns integer language sql immutable return id;
+create index bait_harmless on regress_kept.bait (regress_kept.harmless(id));
+create or replace function regress_kept.harmless(id integer) returns integer language plpgsql immutable as $$
+begin
+  return regress_kept.take('test_theirs');
+end $$;
+reset role;
+analyze regress_kept.bait;
+reindex table regress_kept.bait;
+select distinct what from regress_kept.said;
+drop schema regress_kept cascade;
+
 -- What cannot be granted.
 select tasker.grant_worker('regress_unknown', 'test_mine');
 select tasker.grant_worker('public', 'test_mine');
