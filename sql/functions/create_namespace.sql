@@ -10,6 +10,7 @@ declare
   made  boolean;
 begin
   perform tasker._check_namespace_name(create_namespace.name);
+  perform tasker._check_length('description', create_namespace.description, 4096);
   if tasker._is_limited('{author,worker}') then
     perform tasker._check_namespace('{author,worker}', create_namespace.name);
   end if;
@@ -50,4 +51,4 @@ begin
   return id;
 end $$;
 comment on function tasker.create_namespace is
-  'Creates a namespace with its queue {name}_queue and returns its id; an existing one is returned as it is, with its queue made again if it is gone. max_in_flight: how many steps may be in the queue or at workers at once; left out (-1) = the setting tasker.max_in_flight as of now, NULL = no limit. Raises 42602 for a bad name, 42710 when the queue exists and is not ours.';
+  'Creates a namespace with its queue {name}_queue and returns its id; an existing one is returned as it is, with its queue made again if it is gone. max_in_flight: how many steps may be in the queue or at workers at once; left out (-1) = the setting tasker.max_in_flight as of now, NULL = no limit. Raises 42602 for a bad name, 22023 for a description of more than 4,096 characters, 42710 when the queue exists and is not ours.';
