@@ -103,9 +103,9 @@ fn finishes_elsewhere(original: &mut Database, dump: &Path, other: &Cluster) {
     assert!(expected.iter().any(|table| table.starts_with("tasker.rejected_messages: 1|")), "{expected:#?}");
     assert_eq!(contents(&mut restored), expected);
     assert!(restored.holds("select has_table_privilege('dashboard', 'tasker.task_status', 'select')"));
-    assert!(
-        restored.holds("select has_table_privilege('tasker_worker', 'pgmq.q_orchestration_step_results', 'insert')")
-    );
+    assert!(restored.holds(
+        "select has_column_privilege('tasker_worker', 'pgmq.q_orchestration_step_results', 'message', 'insert')"
+    ));
     assert!(restored.holds("select not has_table_privilege('tasker_worker', 'tasker.steps', 'select')"));
     stays_idle(&mut restored, &expected);
 

@@ -13,9 +13,9 @@ select tasker.create_namespace('test_namespaces', 'other words', 7) = :ns as as_
 select n.description, n.max_in_flight from tasker.namespaces n where n.namespace_id = :ns;
 
 -- Its queue belongs to tasker_owner, is read by plain workers, and nobody may send to it.
-select pg_get_userbyid(c.relowner) as owner, has_table_privilege('tasker_worker', c.oid, 'select') and has_table_privilege('tasker_worker', c.oid, 'update')
+select pg_get_userbyid(c.relowner) as owner, has_table_privilege('tasker_worker', c.oid, 'select') and has_column_privilege('tasker_worker', c.oid, 'vt', 'update')
     and has_table_privilege('tasker_worker', c.oid, 'delete') as worker_may_take,
-  has_table_privilege('tasker_worker', c.oid, 'insert') as worker_may_send, has_table_privilege('tasker_requester', c.oid, 'select') as requester_may_read
+  has_column_privilege('tasker_worker', c.oid, 'message', 'insert, update') as worker_may_send, has_table_privilege('tasker_requester', c.oid, 'select') as requester_may_read
 from pg_class c
 where c.oid = 'pgmq.q_test_namespaces_queue'::regclass;
 

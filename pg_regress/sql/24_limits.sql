@@ -77,5 +77,21 @@ call pg_temp.passes();
 select r.reason from tasker.rejected_messages r where r.queue_name = 'orchestration_task_requests' and r.message ->> 'namespace' = 'test_sizes' order by r.rejected_message_id;
 select count(*) as tasks from tasker.find_tasks(namespace => 'test_sizes', max_rows => null);
 delete from tasker.rejected_messages r where r.message ->> 'namespace' = 'test_sizes';
+
+-- What people write beside what they do.
+select tasker.cancel_task(:plain, repeat('x', 1025));
+select tasker.cancel_task(:plain, repeat('ä', 1024));
+select tasker.retry_task(:plain, repeat('x', 1025));
+select tasker.retry_step(:step, repeat('x', 1025));
+select tasker.resolve_step(:step, reason => repeat('x', 1025));
+set tasker.max_payload_bytes = '2kB';
+select tasker.resolve_step(:step, pg_temp.payload(2100));
+reset tasker.max_payload_bytes;
+select tasker.resolve_dead_letter(1, repeat('x', 1025));
+select tasker.resolve_dead_letter(1, 'fixed', repeat('x', 10001));
+select tasker.create_namespace('test_sizes', repeat('x', 4097));
+select tasker.create_namespace('test_sizes', repeat('x', 4096)) > 0 as found;
+select count(*) from tasker.claim_ready_tasks(repeat('x', 257));
+select count(*) from tasker.claim_ready_tasks(repeat('x', 256));
 select tasker.drop_namespace('test_sizes', true);
 select * from tasker.check();

@@ -135,13 +135,28 @@ select pg_temp.steps(:task) as steps;
 select count(*) from tasker.request_tasks('test_results', 'six', array_fill('{}'::jsonb, array[10]));
 call pg_temp.passes();
 select count(*)
-from tasker.step_status s,
-  pgmq.send('orchestration_step_results', jsonb_build_object('step_id', s.step_id, 'attempt', 1, 'status', 'success'))
-where s.namespace = 'test_results' and s.task_name = 'six' and s.state = 'enqueued';
+from (
+    select s.step_id
+    from tasker.step_status s
+    where s.namespace = 'test_results' and s.task_name = 'six' and s.state = 'enqueued'
+    order by s.step_id
+  ) s,
+  pgmq.send('orchestration_step_results', jsonb_build_object('step_id', s.step_id, 'attempt', 1, 'status', 'success'));
 select settled, finished, more from tasker.orchestrate(batch_size => 25);
 select settled, finished, more from tasker.orchestrate(batch_size => 25);
 select settled, finished, more from tasker.orchestrate(batch_size => 25);
 select settled, finished, more from tasker.orchestrate(batch_size => 25);
+
+-- A message that its sender hides until the end of time stops no pass, and is no reason to come back.
+select count(*)
+from (values ('orchestration_step_results', timestamptz 'infinity'), ('orchestration_task_requests', 'infinity'),
+  ('orchestration_step_results', '294276-12-31')) q(name, vt), pgmq.send(q.name, '{}', null, q.vt);
+select tasker.request_task('test_results', 'six') as task \gset
+select p.started, p.next_due_at < 'infinity' as finite from tasker.orchestrate() p;
+call pg_temp.reply(:task, 'a');
+select p.settled, p.rejected, p.next_due_at < 'infinity' as finite from tasker.orchestrate() p;
+delete from pgmq.q_orchestration_step_results where vt > clock_timestamp();
+delete from pgmq.q_orchestration_task_requests where vt > clock_timestamp();
 
 select count(*) as left_in_queue from pgmq.q_orchestration_step_results;
 select * from tasker.check();

@@ -102,6 +102,33 @@ reset role;
 call pg_temp.passes();
 select pg_temp.steps(:mine) as mine;
 
+-- With all that pgmq's functions do to take a message, but none changes what it says; with none does a sender choose an id.
+-- Nor do those who hold the right everywhere.
+select tasker.request_task('test_mine', 'two') as spare \gset
+call pg_temp.passes();
+\set VERBOSITY sqlstate
+set role regress_plain;
+select count(*) from pgmq.read_with_poll('test_mine_queue', 0, 1, 1);
+select count(*) as hidden from pgmq.set_vt('test_mine_queue', (select min(msg_id) from pgmq.q_test_mine_queue), 0);
+update pgmq.q_test_mine_queue set message = message || '{"step_payload": {}}';
+update pgmq.q_test_mine_queue set msg_id = default;
+update pgmq.q_test_mine_queue set headers = '{}';
+insert into pgmq.q_orchestration_step_results (msg_id, vt, message) overriding system value values (9223372036854775807, now(), '{}');
+select count(*) from pgmq.archive('test_mine_queue', (select min(msg_id) from pgmq.q_test_mine_queue));
+select count(*) as popped from pgmq.pop('test_mine_queue', 100);
+set role regress_member;
+update pgmq.q_test_theirs_queue set message = '{}';
+update pgmq.q_test_theirs_events set message = '{}';
+insert into pgmq.q_orchestration_step_results (msg_id, vt, message) overriding system value values (9223372036854775807, now(), '{}');
+insert into pgmq.q_orchestration_task_requests (msg_id, vt, message) overriding system value values (9223372036854775807, now(), '{}');
+select count(*) as sent from pgmq.send_batch('orchestration_step_results', array['{}', '{}']::jsonb[]);
+select count(*) as sent from pgmq.send('orchestration_task_requests', '{}', 0);
+\set VERBOSITY terse
+reset role;
+call pg_temp.passes();
+delete from tasker.rejected_messages;
+select tasker.cancel_task(:spare);
+
 -- A requester sees and does only its own.
 set role regress_requester;
 select tasker.request_task('test_mine', 'two', correlation_id => '00000000-0000-7000-8000-000000000090') > 0 as requested;
@@ -181,6 +208,36 @@ set role regress_worker;
 select regress_lent.poll('test_theirs');
 select regress_lent.poll('test_mine') as own;
 reset role;
+
+-- Nor has somebody else maintain its table: what an index or a materialized view calls runs for its owner then, in the
+-- session of whoever maintains it.
+create schema regress_kept authorization regress_plain;
+set role regress_plain;
+create table regress_kept.said (what text);
+create table regress_kept.bait (id integer);
+insert into regress_kept.bait values (1);
+create function regress_kept.take(namespace text) returns integer language plpgsql as $$
+declare
+  taken integer;
+begin
+  select count(*) into taken from tasker.poll_steps(namespace);
+  insert into regress_kept.said values ('polled');
+  return taken;
+exception when others then
+  insert into regress_kept.said values (sqlstate || ' ' || sqlerrm);
+  return 0;
+end $$;
+create function regress_kept.harmless(id integer) returns integer language sql immutable return id;
+create index bait_harmless on regress_kept.bait (regress_kept.harmless(id));
+create or replace function regress_kept.harmless(id integer) returns integer language plpgsql immutable as $$
+begin
+  return regress_kept.take('test_theirs');
+end $$;
+reset role;
+analyze regress_kept.bait;
+reindex table regress_kept.bait;
+select distinct what from regress_kept.said;
+drop schema regress_kept cascade;
 
 -- What cannot be granted.
 select tasker.grant_worker('regress_unknown', 'test_mine');

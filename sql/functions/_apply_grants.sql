@@ -52,15 +52,15 @@ begin
   for queue in
     select 'pgmq.' || quote_ident(c.relname) as name, i.privileges
     from (
-      select 'q_' || g.namespace || '_events', 'select, update, delete'
+      select 'q_' || g.namespace || '_events', tasker._queue_right('take')
       from tasker.namespace_grants g
       where g.role = _apply_grants.role and g.granted in ('requester', 'worker')
       union
-      select 'q_' || g.namespace || '_queue', 'select, update, delete'
+      select 'q_' || g.namespace || '_queue', tasker._queue_right('take')
       from tasker.namespace_grants g
       where g.role = _apply_grants.role and g.plain
       union
-      select 'q_orchestration_step_results', 'insert, select (msg_id)'
+      select 'q_orchestration_step_results', tasker._queue_right('send')
       from tasker.namespace_grants g
       where g.role = _apply_grants.role and g.plain
     ) i(relname, privileges)

@@ -13,7 +13,7 @@ begin
   for queue_name, sender in
     values ('orchestration_task_requests', 'tasker_requester'), ('orchestration_step_results', 'tasker_worker')
   loop
-    perform tasker._ensure_queue(queue_name, format('insert, select (msg_id) on {queue} to %s', sender));
+    perform tasker._ensure_queue(queue_name, format('%s on {queue} to %s', tasker._queue_right('send'), sender));
     if not exists (
       select from pg_trigger t
       where t.tgrelid = format('pgmq.%I', 'q_' || queue_name)::regclass and t.tgname = 'tasker_wake'

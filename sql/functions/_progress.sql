@@ -59,7 +59,7 @@ begin
     left join lateral (
       select p.suspect and (count(*) < cardinality(p.msg_ids) or bool_or(m.read_ct > 0 and m.vt > clock_timestamp())) as has_due,
         -- pgmq's clock, told in ours.
-        at - (clock_timestamp() - max(m.vt) filter (where m.read_ct > 0)) as visible_at
+        at - (clock_timestamp() - max(m.vt) filter (where m.read_ct > 0 and isfinite(m.vt))) as visible_at
       -- Here and not in the join's condition: the function would be called first.
       from tasker._queued_messages(p.namespace_id, case when p.suspect then p.msg_ids end, p.step_ids) m
       offset 0) q on true

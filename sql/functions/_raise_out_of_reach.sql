@@ -9,6 +9,13 @@ declare
   caller constant name := pg_get_userbyid(tasker._caller());
   reach  constant text[] := tasker._reach(rights);
 begin
+  if tasker._caller() is null then
+    raise exception using
+      errcode = 'insufficient_privilege',
+      message = format('%s is out of reach for what runs while a table or materialized view is maintained', what),
+      detail = 'It runs for the owner of that, and who the owner is cannot be told here. Some roles are limited to namespaces.',
+      hint = 'Call it outside of index expressions and materialized views.';
+  end if;
   raise exception using
     errcode = 'insufficient_privilege',
     message = format('%s is not within reach of role "%s"', what, caller),

@@ -2,7 +2,8 @@
 --
 -- A caller that may call the function and was granted nothing comes through somebody's SECURITY DEFINER function, whose
 -- owner may. Who that is cannot be told. So it counts as nobody as long as there is a role whose right is limited: it
--- could be that one's function, lent to get around the limit.
+-- could be that one's function, lent to get around the limit. Nor can be told whose function runs while the server
+-- maintains a table or materialized view.
 create or replace function tasker._reach(rights text[])
 returns text[]
 language plpgsql stable

@@ -41,7 +41,8 @@ begin
   end loop;
 
   if def #> '{events,task}' <> '[]' or def #> '{events,step}' <> '[]' then
-    if tasker._ensure_queue((def ->> 'namespace_name') || '_events', 'select, update, delete on {queue} to tasker_worker, tasker_requester') then
+    if tasker._ensure_queue((def ->> 'namespace_name') || '_events',
+      tasker._queue_right('take') || ' on {queue} to tasker_worker, tasker_requester') then
       perform tasker._regrant(def ->> 'namespace_name');
     end if;
   end if;

@@ -16,7 +16,8 @@ begin
     (select min(t.fire_at) from tasker.timers t),
     (select min(n.fault_until) from tasker.namespaces n where n.fault_until > at),
     at + (
-      select min(v.vt) - now_there
+      -- A message may be hidden until the end of time ('infinity').
+      select least(min(v.vt), now_there + interval '1 day') - now_there
       from (
         select min(q.vt) from pgmq.q_orchestration_step_results q where q.vt > now_there
         union all

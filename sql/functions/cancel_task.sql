@@ -8,6 +8,7 @@ declare
   at        constant timestamptz := tasker.clock();
   old_state text;
 begin
+  perform tasker._check_length('reason', cancel_task.reason, 1024);
   if tasker._is_limited('{requester}') then
     perform tasker._check_tasks('{requester}', array[cancel_task.task_id]);
   end if;
@@ -34,4 +35,4 @@ begin
   return true;
 end $$;
 comment on function tasker.cancel_task is
-  'Cancels a task that is not over: its steps become cancelled, messages that nobody holds are removed, results that come later are late. An attempt that its worker has reported already settles by its report. Waits for a worker''s open transaction on one of its steps. Returns false when the task was over. Raises 42704 for an unknown task.';
+  'Cancels a task that is not over: its steps become cancelled, messages that nobody holds are removed, results that come later are late. An attempt that its worker has reported already settles by its report. Waits for a worker''s open transaction on one of its steps. Returns false when the task was over. Raises 42704 for an unknown task, 22023 for a reason of more than 1,024 characters.';

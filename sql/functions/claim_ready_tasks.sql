@@ -16,6 +16,7 @@ begin
   if coalesce(claim_ready_tasks.orchestrator_id, '') = '' or claim_ready_tasks.orchestrator_id = 'set aside' then
     raise exception using errcode = 'invalid_parameter_value', message = 'orchestrator_id must name who claims';
   end if;
+  perform tasker._check_length('orchestrator_id', claim_ready_tasks.orchestrator_id, 256);
   if claim_ready_tasks.max_tasks is null or claim_ready_tasks.max_tasks < 1 then
     raise exception using errcode = 'invalid_parameter_value', message = 'max_tasks must be at least 1',
       detail = format('It is %s.', coalesce(claim_ready_tasks.max_tasks::text, 'NULL'));

@@ -10,6 +10,7 @@ declare
   made  boolean;
 begin
   perform tasker._check_namespace_name(create_namespace.name);
+  perform tasker._check_length('description', create_namespace.description, 4096);
   if tasker._is_limited('{author,worker}') then
     perform tasker._check_namespace('{author,worker}', create_namespace.name);
   end if;
@@ -32,7 +33,7 @@ begin
   on conflict on constraint namespaces_name_is_unique do nothing
   returning namespace_id into id;
   -- Not before: the insertion waits for a drop that is open, which takes the queue with it.
-  made := tasker._ensure_queue(create_namespace.name || '_queue', 'select, update, delete on {queue} to tasker_worker');
+  made := tasker._ensure_queue(create_namespace.name || '_queue', tasker._queue_right('take') || ' on {queue} to tasker_worker');
   -- What DROP EXTENSION left: ids begin anew, so old messages would be taken for those of new steps.
   if first then
     perform tasker._reject_leftovers('orchestration_step_results');
@@ -50,4 +51,4 @@ begin
   return id;
 end $$;
 comment on function tasker.create_namespace is
-  'Creates a namespace with its queue {name}_queue and returns its id; an existing one is returned as it is, with its queue made again if it is gone. max_in_flight: how many steps may be in the queue or at workers at once; left out (-1) = the setting tasker.max_in_flight as of now, NULL = no limit. Raises 42602 for a bad name, 42710 when the queue exists and is not ours.';
+  'Creates a namespace with its queue {name}_queue and returns its id; an existing one is returned as it is, with its queue made again if it is gone. max_in_flight: how many steps may be in the queue or at workers at once; left out (-1) = the setting tasker.max_in_flight as of now, NULL = no limit. Raises 42602 for a bad name, 22023 for a description of more than 4,096 characters, 42710 when the queue exists and is not ours.';

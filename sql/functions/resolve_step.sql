@@ -12,6 +12,13 @@ declare
   children  record;
   was_ready boolean;
 begin
+  perform tasker._check_length('reason', resolve_step.reason, 1024);
+  if pg_column_size(resolve_step.results) > tasker._setting('max_payload_bytes')::integer then
+    raise exception using errcode = 'program_limit_exceeded',
+      message = format('the results have more than %s bytes', tasker._setting('max_payload_bytes')),
+      detail = 'That is tasker.max_payload_bytes.',
+      hint = 'Store them elsewhere, and say where.';
+  end if;
   select * into held from tasker._lock_step(resolve_step.step_id);
   step := held.step;
   task := held.task;
@@ -72,4 +79,4 @@ begin
   perform tasker._wake();
 end $$;
 comment on function tasker.resolve_step is
-  'Takes a step that is not over for done by a person, with these results; its children go on, its task too when it was in error. An attempt in flight is superseded. Raises 42704 for an unknown step, 55000 when the step is over or reported, or its task was cancelled or is complete.';
+  'Takes a step that is not over for done by a person, with these results; its children go on, its task too when it was in error. An attempt in flight is superseded. Raises 42704 for an unknown step, 55000 when the step is over or reported, or its task was cancelled or is complete, 54000 for results beyond tasker.max_payload_bytes, 22023 for a reason of more than 1,024 characters.';

@@ -8,6 +8,7 @@ declare
   old_state text;
   step_ids  bigint[];
 begin
+  perform tasker._check_length('reason', retry_task.reason, 1024);
   select t.state into old_state from tasker.tasks t where t.task_id = retry_task.task_id for no key update;
   if old_state is null then
     perform tasker._raise_no_task(retry_task.task_id);
@@ -27,4 +28,4 @@ begin
   return coalesce(cardinality(step_ids), 0);
 end $$;
 comment on function tasker.retry_task is
-  'Tries a task in error again: each of its steps in error once more, as retry_step() does. Returns how many. Raises 42704 for an unknown task, 55000 when it is not in error.';
+  'Tries a task in error again: each of its steps in error once more, as retry_step() does. Returns how many. Raises 42704 for an unknown task, 55000 when it is not in error, 22023 for a reason of more than 1,024 characters.';

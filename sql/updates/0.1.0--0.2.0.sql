@@ -85,6 +85,28 @@ begin
   end loop;
 end $$;
 
+-- Who takes or sends messages writes the columns that pgmq's functions write, and no others (_queue_right).
+do $$
+declare
+  queue   regclass;
+  grantee regrole;
+  held    text;
+  narrow  text;
+begin
+  for queue, grantee, held, narrow in
+    select c.oid, a.grantee, a.privilege_type,
+      case a.privilege_type when 'UPDATE' then 'update (vt, read_ct, last_read_at)' else 'insert (vt, message, headers)' end
+    from pgmq.meta q
+    join pg_catalog.pg_class c on c.relname = 'q_' || q.queue_name and c.relnamespace = 'pgmq'::regnamespace
+    cross join lateral pg_catalog.aclexplode(c.relacl) a
+    where c.relowner = 'tasker_owner'::regrole and a.privilege_type in ('UPDATE', 'INSERT')
+      and a.grantee in ('tasker_worker'::regrole, 'tasker_requester'::regrole)
+  loop
+    execute pg_catalog.format('revoke %s on %s from %s', held, queue, grantee);
+    execute pg_catalog.format('grant %s on %s to %s', narrow, queue, grantee);
+  end loop;
+end $$;
+
 alter table tasker.step_transitions drop column task_id, add column execution_time_ms integer, drop constraint step_transitions_pkey;
 create index step_transitions_by_step on tasker.step_transitions (step_id);
 

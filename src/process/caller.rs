@@ -6,10 +6,13 @@ use pgrx::prelude::*;
 
 /// The role that the session acts as: the one that SET ROLE named, else the one that logged in. No function can change
 /// it, and a session can only set roles that it is a member of.
+///
+/// NULL, nobody, while the server maintains a table or materialized view (ANALYZE, also by autovacuum, REFRESH, REINDEX and
+/// the like): functions in an index or a view run for its owner then, and the session is whoever maintains it.
 #[pg_extern(stable, parallel_safe)]
 fn _caller() -> pg_sys::Oid {
-    // SAFETY: reads a variable of this process.
-    unsafe { pg_sys::GetOuterUserId() }
+    // SAFETY: both read variables of this process.
+    unsafe { if pg_sys::InSecurityRestrictedOperation() { pg_sys::InvalidOid } else { pg_sys::GetOuterUserId() } }
 }
 
 /// Whether the caller has none of these rights ('worker', 'requester', ...) for all namespaces: it is a member neither of
@@ -17,7 +20,7 @@ fn _caller() -> pg_sys::Oid {
 #[pg_extern(stable, parallel_safe)]
 fn _is_limited(rights: pgrx::Array<&str>) -> bool {
     let caller = _caller();
-    !rights.iter().flatten().chain(["admin", "owner"]).any(|right| holds(caller, right))
+    caller == pg_sys::InvalidOid || !rights.iter().flatten().chain(["admin", "owner"]).any(|right| holds(caller, right))
 }
 
 fn holds(caller: pg_sys::Oid, right: &str) -> bool {

@@ -19,7 +19,8 @@ with relation as (
   select format('column %s.%s', r.name, a.attname), a.attacl, r.relowner
   from relation r join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
   union all
-  select format('queue %s', q.oid::regclass), q.relacl, q.relowner from queue q
+  -- No list, where only columns were granted, means the same as one with the owner's rights.
+  select format('queue %s', q.oid::regclass), coalesce(q.relacl, acldefault('r', q.relowner)), q.relowner from queue q
   union all
   select format('column %s.%s of a queue', q.oid::regclass, a.attname), a.attacl, q.relowner
   from queue q join pg_attribute a on a.attrelid = q.oid and a.attnum > 0 and a.attacl is not null
