@@ -190,6 +190,7 @@ const BY_HAND: [&str; 16] = [
 #[test]
 fn a_row_made_inconsistent_by_hand_stops_its_own_task_and_no_other() {
     let mut shop = shop("by_hand");
+    shop.is_broken = true;
     let orchestrator = shop.orchestrator();
     for (number, change) in BY_HAND.iter().enumerate() {
         let mut template = two_steps("shop");

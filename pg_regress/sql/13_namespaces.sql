@@ -92,6 +92,7 @@ select pg_temp.steps(:task) as steps, pg_temp.task(:later) as later;
 -- Dropped: not while tasks are unfinished, unless it is said.
 \set VERBOSITY terse
 select tasker.drop_namespace('test_namespaces');
+select tasker.drop_namespace('test_namespaces', force => null);
 select tasker.drop_namespace('test_nowhere');
 select tasker.pause_namespace('test_nowhere');
 select tasker.resume_namespace(null);
@@ -118,6 +119,7 @@ select tasker.create_namespace('test_namespaces') > :ns as anew;
 select pgmq.send('test_namespaces_queue', '{}') as msg_id \gset
 \set VERBOSITY terse
 select tasker.drop_namespace('test_namespaces');
+select tasker.drop_namespace('test_namespaces', force => null);
 \set VERBOSITY default
 select pgmq.delete('test_namespaces_queue', :msg_id);
 call pg_temp.register('{"namespace_name": "test_namespaces", "name": "told", "events": {"task": ["cancelled"]}, "steps": [{"name": "a"}]}');

@@ -124,3 +124,4 @@ end $$;
 select pg_temp.with_results('{true, "\"\""}', 16);
 select pg_temp.with_results('{true, "\"\""}', 15);
 select pg_temp.with_results(array[to_jsonb(repeat('x', 134217728)), to_jsonb(repeat('y', 134217000))], 268435456);
+select * from tasker.check();

@@ -76,6 +76,7 @@ call pg_temp.reply(:task, 'a', 'failure');
 call pg_temp.passes();
 select pg_temp.task(:task) as task, pg_temp.steps(:task) as steps;
 select count(*), min(outcome) from tasker.retry_tasks(tag => 'again');
+select count(*), min(outcome) from tasker.retry_tasks(tag => 'again', dry_run => null);
 select pg_temp.task(:task) as task;
 select count(*), min(outcome), min(error_steps) from tasker.retry_tasks(tag => 'again', dry_run => false);
 select * from tasker.check();
@@ -115,9 +116,10 @@ select tasker.retry_step(null);
 select tasker.retry_task(99999999999);
 \set VERBOSITY default
 
--- cancel_tasks says first what it would do.
+-- cancel_tasks says first what it would do. A dry_run that is not known is one.
 select count(*) from tasker.request_tasks('test_operators', 'chain', '{"{}","{}"}', tags => '{stale}');
 select count(*), min(outcome) from tasker.cancel_tasks(tag => 'stale');
+select count(*), min(outcome) from tasker.cancel_tasks(tag => 'stale', dry_run => null);
 select count(*), min(outcome) from tasker.cancel_tasks(tag => 'stale', reason => 'old', dry_run => false);
 select count(*), min(outcome) from tasker.cancel_tasks(tag => 'stale', dry_run => false);
 

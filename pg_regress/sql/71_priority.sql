@@ -18,6 +18,16 @@ select c.name,
 from class c, (select tasker.clock() as at) now
 order by c.p;
 
+-- Lower classes rise faster, and pass higher ones of the same age on their way: the first whole second at which they are ahead.
+select low.name as lower, high.name as higher, min(age) filter (where round(tasker._computed_priority(low.p, now.at - age, now.at)::numeric, 6)
+  > round(tasker._computed_priority(high.p, now.at - age, now.at)::numeric, 6)) as ahead
+from class low
+join class high on high.p > low.p
+cross join (select tasker.clock() as at) now
+cross join lateral (select make_interval(secs => s) as age from generate_series(0, 600) s) ages
+group by low.p, low.name, high.p, high.name
+order by low.p, high.p;
+
 call pg_temp.register($$
   namespace_name: test_priority
   name: one

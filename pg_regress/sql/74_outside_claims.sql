@@ -61,7 +61,11 @@ select tasker.request_task('test_claims', 'chain', claim_timeout_seconds => 10) 
 select count(*) from tasker.claim_ready_tasks('one', 1, 'test_claims');
 call pg_temp.later('9 seconds');
 select count(*) from tasker.claim_ready_tasks('two', 1, 'test_claims');
+select w.claim_status, (select count(*) from tasker.stale_claims) as stale, h.stale_claims
+from tasker.ready_tasks w, tasker.get_system_health_counts() h where w.task_id = :task;
 call pg_temp.later('1 second');
+select w.claim_status, (select count(*) from tasker.stale_claims) as stale, h.stale_claims
+from tasker.ready_tasks w, tasker.get_system_health_counts() h where w.task_id = :task;
 select count(*) from tasker.claim_ready_tasks('two', 1, 'test_claims');
 select tasker.extend_task_claim(:task, 'one') as one, tasker.extend_task_claim(:task, 'two') as two;
 call pg_temp.passes();

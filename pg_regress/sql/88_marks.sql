@@ -55,3 +55,4 @@ select count(*) from tasker.poll_steps('test_marks', 10, task_names => '{other}'
 select count(*) from tasker.poll_steps('test_marks', 10, task_names => '{other}');
 select count(*) as of_the_first from tasker.poll_steps('test_marks', 10) p where p.message ->> 'task_name' = 'one';
 select tasker.drop_namespace('test_marks', true);
+select * from tasker.check();

@@ -42,3 +42,4 @@ select change, outcome from attempt order by n;
 select state, count(*) from tasker.steps where task_id = :task group by state order by state;
 select count(*) from tasker.cancel_tasks(namespace => 'test_sound', dry_run => false);
 select tasker.drop_namespace('test_sound', true);
+select * from tasker.check();

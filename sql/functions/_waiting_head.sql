@@ -36,7 +36,7 @@ begin
   end if;
   select
     count(*) filter (where r.step_id is null), count(*) filter (where r.step_id is not null),
-    count(*) filter (where r.fault is not null), count(*) filter (where r.claim_expires_at < at),
+    count(*) filter (where r.fault is not null), count(*) filter (where r.claim_expires_at <= at),
     avg(tasker._computed_priority(_waiting_head.priority, r.since, at)),
     min(r.since), min(r.since) filter (where r.step_id is null), max(r.since), count(*) = most
   into _waiting_head.tasks, _waiting_head.steps, _waiting_head.set_aside, _waiting_head.stale,

@@ -33,7 +33,7 @@ as $$
       count(*) filter (where w.step_id is null) as tasks,
       count(*) filter (where w.step_id is not null) as steps,
       count(*) filter (where w.fault is not null) as set_aside,
-      count(*) filter (where w.claim_expires_at < at) as stale,
+      count(*) filter (where w.claim_expires_at <= at) as stale,
       avg(tasker._computed_priority(w.priority, w.since, at)) as computed_priority,
       min(w.since) filter (where w.step_id is null) as oldest_task_since
     from tasker.waiting w tablesample system ((select s.percent from share s)) repeatable (0)

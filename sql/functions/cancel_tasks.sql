@@ -27,7 +27,7 @@ begin
     task_id := task.task_id;
     task_state := task.state;
     outcome := case
-      when cancel_tasks.dry_run then 'would be cancelled'
+      when cancel_tasks.dry_run is not false then 'would be cancelled'
       when tasker.cancel_task(task.task_id, cancel_tasks.reason) then 'cancelled'
       else 'is over'
     end;

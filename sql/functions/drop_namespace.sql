@@ -19,13 +19,13 @@ begin
     perform tasker._namespace_id(drop_namespace.name);
   end if;
   select count(*) into open from tasker.tasks t where t.namespace_id = id and t.finished_at is null;
-  if open > 0 and not drop_namespace.force then
+  if open > 0 and drop_namespace.force is not true then
     raise exception using
       errcode = 'object_in_use',
       message = format('namespace "%s" has %s unfinished tasks', drop_namespace.name, open),
       hint = 'Cancel them first, or pass force => true, which deletes them with all of their history.';
   end if;
-  if not drop_namespace.force then
+  if drop_namespace.force is not true then
     select q.queue_name, q.messages into queued from tasker._leftovers(drop_namespace.name) q limit 1;
     if found then
       raise exception using

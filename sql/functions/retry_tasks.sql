@@ -25,7 +25,7 @@ begin
     task_id := task.task_id;
     error_steps := task.error_steps;
     outcome := 'would be retried';
-    if not retry_tasks.dry_run then
+    if retry_tasks.dry_run is false then
       perform from tasker.tasks t where t.task_id = task.task_id and t.state = 'error' for no key update;
       outcome := 'is not in error any more';
       if found then

@@ -17,7 +17,7 @@ select
   case
     when w.claimed_by is null then 'free'
     when w.fault is not null then 'set aside'
-    when w.claim_expires_at < now.at then 'stale'
+    when w.claim_expires_at <= now.at then 'stale'
     else 'claimed'
   end as claim_status
 from (select tasker.clock() as at) now

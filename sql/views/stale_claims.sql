@@ -9,7 +9,7 @@ select
   now.at - w.claim_expires_at as overdue,
   w.fault
 from (select tasker.clock() as at) now
-join tasker.waiting w on w.claim_expires_at < now.at
+join tasker.waiting w on w.claim_expires_at <= now.at
 join tasker.namespaces n on n.namespace_id = w.namespace_id
 join tasker.task_templates tt on tt.template_id = w.template_id
 where w.claimed_by is not null
@@ -25,7 +25,7 @@ select
   now.at - c.expires_at,
   null
 from (select tasker.clock() as at) now
-join tasker.claims c on c.expires_at < now.at
+join tasker.claims c on c.expires_at <= now.at
 join tasker.tasks t on t.task_id = c.task_id
 join tasker.namespaces n on n.namespace_id = t.namespace_id
 join tasker.task_templates tt on tt.template_id = t.template_id

@@ -322,13 +322,15 @@ impl Drop for SetAtEnd<'_> {
 pub struct Database {
     client: Client,
     pub name: String,
+    /// Whether a test has broken it by hand: `tasker.check()` may find that when it is over.
+    pub is_broken: bool,
 }
 
 impl Database {
     pub fn connect(host: &str, port: &str, user: &str, database: &str) -> Result<Database, postgres::Error> {
         let mut config = Config::new();
         config.host_path(host).port(port.parse().unwrap_or_default()).user(user).dbname(database);
-        Ok(Database { client: config.connect(NoTls)?, name: database.to_string() })
+        Ok(Database { client: config.connect(NoTls)?, name: database.to_string(), is_broken: false })
     }
 
     /// Runs statements; in one transaction, unless they say otherwise.
@@ -446,6 +448,22 @@ impl Database {
         // The others outlive what they watch over, and find nothing to do when they fire.
         found.extend(self.rows("select 'timer', kind from tasker.timers where kind in ('start', 'retry')"));
         found
+    }
+}
+
+impl Drop for Database {
+    /// However a test leaves a database, `tasker.check()` has nothing to say of it.
+    fn drop(&mut self) {
+        const MAY_ASK: &str = "reset role;
+            select current_setting('is_superuser')::boolean and exists (select from pg_extension where extname = 'tasker_pg')";
+        if thread::panicking() || self.client.is_closed() {
+            return;
+        }
+        // In a transaction that has failed nothing can be asked.
+        if self.try_rows(MAY_ASK).is_ok_and(|answer| answer == ["t"]) {
+            let found = self.rows("select * from tasker.check()");
+            assert!(found.is_empty() || self.is_broken, "{}: {found:#?}", self.name);
+        }
     }
 }
 
