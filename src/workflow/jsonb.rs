@@ -1,4 +1,4 @@
-//! Writes jsonb as the server stores it, without the way through text.
+//! Writes and tells jsonb as the server stores it, without the way through text.
 //!
 //! The format is that of `utils/jsonb.h` and of `convertToJsonb` in `utils/adt/jsonb_util.c`, in all versions since 9.4:
 //! a container is a header, an entry for each child, and their data. An object's children are its keys, shorter ones
@@ -132,6 +132,11 @@ fn write_object(bytes: &mut Vec<u8>, keys: &[&str], fill: impl FnOnce(&mut Child
     }
     fill(&mut children);
     debug_assert_eq!(children.count, 2 * keys.len(), "values for {keys:?}");
+}
+
+/// Whether the content of a jsonb, without the length in front, is an object.
+pub fn is_object(content: &[u8]) -> bool {
+    content.first_chunk().is_some_and(|header| u32::from_ne_bytes(*header) & OBJECT != 0)
 }
 
 /// Type and data of a jsonb that is a scalar.
@@ -269,6 +274,14 @@ mod tests {
         });
         assert_eq!(entries(&bytes)[4..], [STRING | 4, NULL, CONTAINER | 8, NUMERIC | 10]);
         assert_eq!(bytes[36..], [b"abcdtext".as_slice(), &container, &number].concat());
+    }
+
+    #[test]
+    fn objects_are_told_from_arrays_and_scalars() {
+        assert!(is_object(&written(&["a"], |values| values.yes())) && is_object(&words([OBJECT])));
+        assert!(
+            ![words([ARRAY | 1]), words([ARRAY | SCALAR | 1]), vec![], vec![0x20]].iter().any(|other| is_object(other))
+        );
     }
 
     #[test]
