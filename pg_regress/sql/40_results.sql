@@ -135,9 +135,14 @@ select pg_temp.steps(:task) as steps;
 select count(*) from tasker.request_tasks('test_results', 'six', array_fill('{}'::jsonb, array[10]));
 call pg_temp.passes();
 select count(*)
-from tasker.step_status s,
-  pgmq.send('orchestration_step_results', jsonb_build_object('step_id', s.step_id, 'attempt', 1, 'status', 'success'))
-where s.namespace = 'test_results' and s.task_name = 'six' and s.state = 'enqueued';
+from (
+    select s.step_id
+    from tasker.step_status s
+    where s.namespace = 'test_results' and s.task_name = 'six' and s.state = 'enqueued'
+    order by s.step_id
+    offset 0
+  ) s,
+  pgmq.send('orchestration_step_results', jsonb_build_object('step_id', s.step_id, 'attempt', 1, 'status', 'success'));
 select settled, finished, more from tasker.orchestrate(batch_size => 25);
 select settled, finished, more from tasker.orchestrate(batch_size => 25);
 select settled, finished, more from tasker.orchestrate(batch_size => 25);
