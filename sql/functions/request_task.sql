@@ -24,7 +24,7 @@ declare
   -- transaction anew.
   plain    constant boolean := jsonb_typeof(request_task.context) = 'object' and request_task.priority between 0 and 4
     and request_task.claim_timeout_seconds between 1 and 86400 and request_task.idempotency_key is null
-    and request_task.run_at is null and request_task.tags || request_task.bypass_steps = '{}'
+    and request_task.run_at is null and cardinality(request_task.tags) + cardinality(request_task.bypass_steps) = 0
     and length(concat(request_task.initiator, request_task.source_system, request_task.reason)) <= 1024;
   template record;
   at       timestamptz;
@@ -63,14 +63,20 @@ begin
   if plain is not true or template.identity_strategy <> 'always_unique' or template.has_input_schema
     or pg_column_size(merged) > 1024
   then
-    request := row(template.template_id, merged, request_task.idempotency_key,
-      request_task.priority, request_task.run_at, request_task.correlation_id, request_task.parent_correlation_id,
-      request_task.initiator, request_task.source_system, request_task.reason, coalesce(request_task.tags, '{}'),
+    request := row(template.template_id, merged, request_task.idempotency_key, request_task.priority,
+      request_task.run_at, request_task.correlation_id, request_task.parent_correlation_id, request_task.initiator,
+      request_task.source_system, request_task.reason, coalesce(request_task.tags, '{}'),
       coalesce(request_task.bypass_steps, '{}'), coalesce(request_task.claim_timeout_seconds, 60), null,
       template.namespace_id, template.template_name, template.identity_strategy, template.has_input_schema);
-    fault := tasker._request_obstacle(request_task.namespace, request_task.name, request_task.version, request);
-    if fault is not null then
-      perform tasker._raise_obstacle(fault, request_task.namespace, request_task.name);
+    -- A key alone is in the way of nothing.
+    if request_task.idempotency_key is null or template.identity_strategy <> 'always_unique' or template.has_input_schema
+      or pg_column_size(merged) > 1024 or cardinality(request_task.tags) > 0 or cardinality(request_task.bypass_steps) > 0
+      or length(concat(request_task.initiator, request_task.source_system, request_task.reason)) > 1024
+    then
+      fault := tasker._request_obstacle(request_task.namespace, request_task.name, request_task.version, request);
+      if fault is not null then
+        perform tasker._raise_obstacle(fault, request_task.namespace, request_task.name);
+      end if;
     end if;
     if request_task.idempotency_key is not null or template.identity_strategy = 'strict' then
       select i.* into identity from tasker._hold_identity(request) i;
