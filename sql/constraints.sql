@@ -2,7 +2,7 @@
 alter table tasker.tasks
   drop constraint if exists tasks_is_sound,
   add constraint tasks_is_sound check (tasker._task_is_sound(state, priority, active_steps, error_steps,
-    claim_timeout_seconds, jsonb_typeof(context), started_at is not null, finished_at is not null));
+    claim_timeout_seconds, context, started_at, finished_at));
 alter table tasker.steps
   drop constraint if exists steps_is_sound,
   add constraint steps_is_sound check (tasker._step_is_sound(step_id, task_id, state, attempts, max_attempts,

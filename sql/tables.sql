@@ -32,6 +32,7 @@ create table tasker.task_templates (
   template_id       bigint generated always as identity constraint task_templates_pkey primary key,
   namespace_id      bigint not null
     constraint task_templates_namespace_exists references tasker.namespaces (namespace_id),
+  namespace         text not null,
   name              text not null,
   version           text not null,
   version_key       text collate "C" not null,
@@ -57,9 +58,11 @@ create table tasker.task_templates (
   retired_at        timestamptz,
   constraint task_templates_version_is_unique unique (namespace_id, name, version)
 );
+create index task_templates_by_name on tasker.task_templates (namespace, name, version_key, template_id);
 create index task_templates_with_events on tasker.task_templates (template_id) where task_events <> '{}' or step_events <> '{}';
 create index task_templates_limited on tasker.task_templates (namespace_id) where max_in_flight is not null;
 comment on table tasker.task_templates is 'Named, versioned, immutable DAG definitions. Only retired_at ever changes.';
+comment on column tasker.task_templates.namespace is 'The name of its namespace, which never changes: a request finds its template in one table.';
 comment on column tasker.task_templates.definition is 'The normal form of the definition: every field present, older layouts translated.';
 comment on column tasker.task_templates.task_events is 'Which ends of a task are published: completed, failed, cancelled.';
 comment on column tasker.task_templates.step_events is 'Which ends of a step are published: completed, failed.';

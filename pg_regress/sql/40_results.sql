@@ -140,6 +140,7 @@ from (
     from tasker.step_status s
     where s.namespace = 'test_results' and s.task_name = 'six' and s.state = 'enqueued'
     order by s.step_id
+    offset 0
   ) s,
   pgmq.send('orchestration_step_results', jsonb_build_object('step_id', s.step_id, 'attempt', 1, 'status', 'success'));
 select settled, finished, more from tasker.orchestrate(batch_size => 25);

@@ -110,6 +110,7 @@ select * from pg_temp.found_after(format('insert into tasker.claims values (%s, 
 
 -- Templates.
 select * from pg_temp.found_after(format('update tasker.template_steps set parent_count = 1 where name = ''after'' and template_id = (select template_id from tasker.tasks where task_id = %s)', :task));
+select * from pg_temp.found_after(format('update tasker.task_templates set namespace = ''elsewhere'' where template_id = (select template_id from tasker.tasks where task_id = %s)', :task));
 select * from pg_temp.found_after(format('update tasker.tasks set template_id = 99999999 where task_id = %s', :pending));
 
 -- None of it was left behind.

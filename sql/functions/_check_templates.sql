@@ -1,4 +1,4 @@
--- The part of check() about templates: numbers of steps and parents, and tasks whose template or namespace is gone.
+-- The part of check() about templates: numbers of steps and parents, names of namespaces, and tasks whose template or namespace is gone.
 create or replace function tasker._check_templates()
 returns table (subject text, id bigint, expected text, found text)
 language sql stable
@@ -16,6 +16,12 @@ as $$
   left join tasker.template_dependencies d on d.template_id = ts.template_id and d.child_index = ts.step_index
   group by ts.template_step_id
   having count(d.parent_index) <> ts.parent_count
+
+  union all
+  select 'task_templates.namespace', tt.template_id, n.name, tt.namespace
+  from tasker.task_templates tt
+  join tasker.namespaces n on n.namespace_id = tt.namespace_id
+  where n.name <> tt.namespace
 
   union all
   select 'template of task', t.task_id, format('template %s of namespace %s', t.template_id, t.namespace_id),

@@ -8,8 +8,7 @@ language sql stable parallel safe
 begin atomic
   select tt.template_id, tt.namespace_id, tt.name, tt.identity_strategy, tt.input_schema is not null, tt.default_context
   from tasker.task_templates tt
-  join tasker.namespaces n on n.namespace_id = tt.namespace_id
-  where n.name = _find_template.namespace and tt.name = _find_template.name and tt.retired_at is null
+  where tt.namespace = _find_template.namespace and tt.name = _find_template.name and tt.retired_at is null
     and (_find_template.version is null or tt.version = _find_template.version)
   order by tt.version_key desc, tt.template_id desc
   limit 1;

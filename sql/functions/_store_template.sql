@@ -46,12 +46,12 @@ begin
       perform tasker._regrant(def ->> 'namespace_name');
     end if;
   end if;
-  insert into tasker.task_templates (namespace_id, name, version, version_key, definition, checksum, identity_strategy,
+  insert into tasker.task_templates (namespace_id, namespace, name, version, version_key, definition, checksum, identity_strategy,
     on_failure, input_schema, default_context, max_in_flight, max_duration,
     max_waiting_for_dependencies, max_waiting_for_retry, max_steps_in_process, fails_when_stuck,
     task_events, step_events, step_count, created_at, created_by)
-  values (ns_id, def ->> 'name', def ->> 'version', compiled ->> 'version_key', def, compiled ->> 'checksum',
-    def ->> 'identity_strategy', def ->> 'on_failure', nullif(def -> 'input_schema', 'null'), def -> 'default_context',
+  values (ns_id, def ->> 'namespace_name', def ->> 'name', def ->> 'version', compiled ->> 'version_key', def,
+    compiled ->> 'checksum', def ->> 'identity_strategy', def ->> 'on_failure', nullif(def -> 'input_schema', 'null'), def -> 'default_context',
     (def #>> '{limits,max_in_flight}')::integer,
     make_interval(mins => (def #>> '{lifecycle,max_duration_minutes}')::integer),
     make_interval(mins => (stuck ->> 'max_waiting_for_dependencies_minutes')::integer),

@@ -7,7 +7,11 @@ alter table tasker.task_templates
   add column max_waiting_for_dependencies interval,
   add column max_waiting_for_retry interval,
   add column max_steps_in_process interval,
-  add column fails_when_stuck boolean not null default false;
+  add column fails_when_stuck boolean not null default false,
+  add column namespace text;
+update tasker.task_templates tt set namespace = n.name from tasker.namespaces n where n.namespace_id = tt.namespace_id;
+alter table tasker.task_templates alter column namespace set not null;
+create index task_templates_by_name on tasker.task_templates (namespace, name, version_key, template_id);
 
 -- Filled in by end.sql.
 alter table tasker.template_steps

@@ -26,8 +26,10 @@ const GATHER: Duration = Duration::from_millis(2);
 /// Passes in a row that found nothing to do, from which on wakes are taken for such of requests that there is no room for.
 /// Each would cost a pass: 70 µs a request, from 16 connections.
 const IN_VAIN: u32 = 2;
-/// The least time between two such passes.
-const REST: Duration = Duration::from_millis(5);
+/// The least and the longest time between two such passes. In between it is so many times what the last one took: they take
+/// no more than a small part of a machine that has other things to do.
+const REST: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(20));
+const REST_AFTER_PASS: u32 = 20;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
@@ -120,9 +122,10 @@ struct Orchestrator {
     has_said_copy: bool,
     /// In a row.
     failures: u32,
-    /// Passes in a row that found nothing to do, and when the last one ended.
+    /// Passes in a row that found nothing to do; when the last one ended, and how long it took.
     in_vain: u32,
     last_pass: Instant,
+    took: Duration,
 }
 
 impl Orchestrator {
@@ -142,6 +145,7 @@ impl Orchestrator {
             failures: 0,
             in_vain: 0,
             last_pass: Instant::now(),
+            took: Duration::ZERO,
         })
     }
 
@@ -150,7 +154,7 @@ impl Orchestrator {
             session::begin_turn();
             match self.turn() {
                 Next::Again => {}
-                Next::Gather => session::sleep(GATHER),
+                Next::Gather => session::nap(GATHER),
                 Next::Sleep(duration) => {
                     session::report_statistics_before(duration);
                     session::wait(duration);
@@ -184,13 +188,15 @@ impl Orchestrator {
         if self.failures == 0 {
             show(State::Running);
         }
-        session::sleep(rest(self.in_vain, self.last_pass.elapsed()));
+        session::nap(rest(self.in_vain, self.took, self.last_pass.elapsed()));
+        let begun = Instant::now();
         let Some(done) = self.statements.pass(guc::batch_size())? else {
             return Ok(Next::Leave(Exit::NoExtension));
         };
         self.failures = 0;
         self.in_vain = if done.is_nothing() { self.in_vain.saturating_add(1) } else { 0 };
         self.last_pass = Instant::now();
+        self.took = self.last_pass - begun;
         record(&done);
         Ok(match done.more {
             true => Next::Again,
@@ -294,9 +300,12 @@ fn until_due(done: &Done) -> Duration {
     Duration::from_micros(left).max(SHORTEST_SLEEP).min(guc::cycle_interval())
 }
 
-/// How long to wait before a pass, so long after the last one.
-fn rest(in_vain: u32, elapsed: Duration) -> Duration {
-    if in_vain < IN_VAIN { Duration::ZERO } else { REST.saturating_sub(elapsed) }
+/// How long to wait before a pass, so long after the last one, which took so long.
+fn rest(in_vain: u32, took: Duration, elapsed: Duration) -> Duration {
+    match in_vain {
+        0..IN_VAIN => Duration::ZERO,
+        _ => took.saturating_mul(REST_AFTER_PASS).clamp(REST.0, REST.1).saturating_sub(elapsed),
+    }
 }
 
 /// Twice as long after each failure in a row.
@@ -311,8 +320,15 @@ mod tests {
     #[test]
     fn only_passes_in_vain_are_rare() {
         let millis = Duration::from_millis;
-        assert_eq!([0, 1].map(|in_vain| rest(in_vain, millis(0))), [millis(0); 2]);
-        assert_eq!([0, 4, 5, 900].map(|elapsed| rest(2, millis(elapsed))), [5, 1, 0, 0].map(millis));
+        assert_eq!([0, 1].map(|in_vain| rest(in_vain, millis(9), millis(0))), [millis(0); 2]);
+        assert_eq!([0, 4, 5, 900].map(|elapsed| rest(2, millis(0), millis(elapsed))), [5, 1, 0, 0].map(millis));
+    }
+
+    #[test]
+    fn passes_in_vain_take_a_small_part_of_the_time() {
+        let micros = Duration::from_micros;
+        let rests = [100, 250, 500, 1000, 30_000].map(|took| rest(2, micros(took), micros(0)).as_millis());
+        assert_eq!(rests, [5, 5, 10, 20, 20]);
     }
 
     #[test]

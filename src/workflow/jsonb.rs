@@ -154,6 +154,11 @@ fn write_object(bytes: &mut Vec<u8>, keys: &[&str], fill: impl FnOnce(&mut Child
     debug_assert_eq!(children.count, 2 * keys.len(), "values for {keys:?}");
 }
 
+/// Whether the content of a jsonb, without the length in front, is an object.
+pub fn is_object(content: &[u8]) -> bool {
+    content.first_chunk().is_some_and(|header| u32::from_ne_bytes(*header) & OBJECT != 0)
+}
+
 /// Type and data of a jsonb that is a scalar.
 fn scalar(content: &[u8]) -> Option<(u32, &[u8])> {
     let (header, rest) = content.split_first_chunk()?;
@@ -289,6 +294,14 @@ mod tests {
         });
         assert_eq!(entries(&bytes)[4..], [STRING | 4, NULL, CONTAINER | 8, NUMERIC | 10]);
         assert_eq!(bytes[36..], [b"abcdtext".as_slice(), &container, &number].concat());
+    }
+
+    #[test]
+    fn objects_are_told_from_arrays_and_scalars() {
+        assert!(is_object(&written(&["a"], |values| values.yes())) && is_object(&words([OBJECT])));
+        assert!(
+            ![words([ARRAY | 1]), words([ARRAY | SCALAR | 1]), vec![], vec![0x20]].iter().any(|other| is_object(other))
+        );
     }
 
     #[test]
