@@ -69,3 +69,4 @@ join expected e on e.n = f.n
 where f.fault is null
   and (jsonb_send(f.results), jsonb_send(f.error), jsonb_send(f.metadata), f.results ->> 0, pg_column_size(f.results))
     is distinct from (jsonb_send(e.results), jsonb_send(e.error), jsonb_send(e.metadata), e.results ->> 0, pg_column_size(e.results));
+select * from tasker.check();

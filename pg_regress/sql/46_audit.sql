@@ -66,3 +66,5 @@ select count(*) - :count as written, count(distinct step_transition_id) = count(
 select tasker._audit_steps(array[1::bigint], tasker.clock(), array[null::integer], array['a'], 'b');
 \set VERBOSITY default
 delete from tasker.step_transitions where step_id = (:plain::bigint << 16) + 1 and attempt > 1;
+select count(*) from tasker.cancel_tasks(namespace => 'test_audit', dry_run => false);
+select * from tasker.check();
