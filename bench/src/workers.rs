@@ -15,6 +15,8 @@ pub const NAMESPACE: &str = "bench";
 pub enum Way {
     /// `pgmq.pop`, and `pgmq.send_batch` of the results.
     Plain,
+    /// The same beside two orchestrators, as raw pgmq has two collectors.
+    PlainBesideTwo,
     /// `poll_steps`, and `complete_steps`.
     Functions,
     /// `poll_steps`, and `complete_steps(advance => true)`.
@@ -24,15 +26,20 @@ pub enum Way {
 }
 
 impl Way {
-    pub const ALL: [Way; 4] = [Way::Plain, Way::Functions, Way::Advancing, Way::Exchanging];
+    pub const ALL: [Way; 5] = [Way::Plain, Way::PlainBesideTwo, Way::Functions, Way::Advancing, Way::Exchanging];
 
     pub fn name(self) -> &'static str {
         match self {
             Way::Plain => "plain pgmq",
+            Way::PlainBesideTwo => "plain pgmq, 2 orchestrators",
             Way::Functions => "functions",
             Way::Advancing => "advancing",
             Way::Exchanging => "exchange_steps",
         }
+    }
+
+    pub fn orchestrators(self) -> usize {
+        if matches!(self, Way::PlainBesideTwo) { 2 } else { 1 }
     }
 
     pub fn hands(self, count: usize) -> Vec<Box<dyn Hand>> {
@@ -41,7 +48,7 @@ impl Way {
 
     fn hand(self) -> Box<dyn Hand> {
         match self {
-            Way::Plain => Box::new(Plain::default()),
+            Way::Plain | Way::PlainBesideTwo => Box::new(Plain::default()),
             Way::Functions => Box::new(Functions { advance: false, statements: None }),
             Way::Advancing => Box::new(Functions { advance: true, statements: None }),
             Way::Exchanging => Box::new(Exchanging::default()),

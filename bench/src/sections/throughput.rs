@@ -166,6 +166,16 @@ pub fn run_raw(load: Load, samples: &Samples) -> Result<Sample> {
 }
 
 pub fn run_way(load: Load, way: Way) -> Result<Sample> {
+    if way.orchestrators() != 1 {
+        server::set(&[("tasker.orchestrators", &way.orchestrators().to_string())])?;
+        let sample = run_as_set(load, way);
+        server::reset_settings()?;
+        return sample;
+    }
+    run_as_set(load, way)
+}
+
+fn run_as_set(load: Load, way: Way) -> Result<Sample> {
     let mut database = Database::create("bench_load", "tasker_pg")?;
     load.shape.register(&mut database)?;
     if load.unlimited {
@@ -320,6 +330,9 @@ fn judge(section: &mut Section, load: Load, ways: &[Way], rounds: &[Round]) {
                 section.at_least(what("plain", "steps/s, requests included"), 0.55, ratio(Sample::rate));
                 section.at_least(what("plain", "steps/s, working"), 0.55, ratio(Sample::working_rate));
                 section.at_most(what("plain", "WAL a step"), 1.7, ratio(Sample::wal));
+            }
+            (_, Way::PlainBesideTwo, 100) => {
+                section.at_least(what(way.name(), "steps/s, requests included"), 0.55, ratio(Sample::rate));
             }
             (_, Way::Plain, 10) => {
                 section.at_least(what("plain", "steps/s, requests included"), 0.8, ratio(Sample::rate));
