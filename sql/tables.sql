@@ -193,7 +193,7 @@ create table tasker.waiting (
   fault            text,
   constraint waiting_is_unique unique nulls not distinct (task_id, step_id),
   constraint waiting_claim_is_whole check ((claimed_by is null) = (claim_expires_at is null))
-) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
         autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.5);
 create index waiting_in_order on tasker.waiting (namespace_id, template_id, priority, since, task_id, step_id)
   where claimed_by is null;
@@ -214,7 +214,7 @@ create table tasker.timers (
   attempts integer[],
   constraint timers_has_one_subject check ((task_id is null) = (step_ids is not null)),
   constraint timers_steps_have_attempts check (cardinality(step_ids) = cardinality(attempts))
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index timers_due on tasker.timers (fire_at);
 comment on table tasker.timers is 'What must happen later. One row may stand for a whole batch of attempts with one deadline.';
 comment on column tasker.timers.kind is 'start: a task''s run_at; retry: a delay is over; queued: look whether the message is still in the queue; absent: it was seen gone, its time is over; lease: a function worker''s time is over; deadline: a task''s time is over; stuck: has the task made progress?; claim: an outside claim is over, or set aside work is tried again; finish: a task that could not be finished is tried again.';
@@ -231,7 +231,7 @@ create table tasker.in_flight_deltas (
   namespace_id bigint not null,
   template_id  bigint not null,
   delta        integer not null
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index in_flight_deltas_by_namespace on tasker.in_flight_deltas (namespace_id);
 comment on table tasker.in_flight_deltas is
   'Changes of the number of steps in flight, appended so that nobody shares a row; the engine folds them. Their sum is the number.';
@@ -307,7 +307,7 @@ create table tasker.held_events (
   held_event_id bigint generated always as identity constraint held_events_pkey primary key,
   namespace_id  bigint not null,
   message       jsonb
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 comment on table tasker.held_events is
   'Events that the next pass publishes, since somebody held their queue as a whole when they occurred. Few, or none.';
 comment on column tasker.held_events.message is 'The event; NULL: only those who LISTEN are to be told.';

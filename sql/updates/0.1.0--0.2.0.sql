@@ -49,6 +49,10 @@ alter table tasker.steps
   drop constraint steps_report_is_whole,
   drop constraint steps_ended_has_its_time;
 
+alter table tasker.waiting set (autovacuum_vacuum_cost_delay = 0);
+alter table tasker.timers set (autovacuum_vacuum_cost_delay = 0);
+alter table tasker.in_flight_deltas set (autovacuum_vacuum_cost_delay = 0);
+
 alter table tasker.timers
   drop constraint timers_kind_is_known,
   add constraint timers_kind_is_known
@@ -62,7 +66,7 @@ create table tasker.held_events (
   held_event_id bigint generated always as identity constraint held_events_pkey primary key,
   namespace_id  bigint not null,
   message       jsonb
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
 create table tasker.namespace_grants (
   role       regrole not null,
@@ -85,7 +89,7 @@ begin
     join pg_catalog.pg_class c on c.relname = 'q_' || q.queue_name and c.relnamespace = 'pgmq'::regnamespace
     where c.relowner = 'tasker_owner'::regrole
   loop
-    execute pg_catalog.format('alter table %s set (vacuum_truncate = off)', queue);
+    execute pg_catalog.format('alter table %s set (autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off)', queue);
   end loop;
 end $$;
 
