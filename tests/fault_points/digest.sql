@@ -1,4 +1,5 @@
--- All that counts, as lines. Not: ids that are drawn, times of pgmq, and delays that chance has a part in.
+-- All that counts, as lines. Not: ids that are drawn, times of pgmq, delays that chance has a part in, and whether an attempt
+-- that has ended was reported by the queue: that is what a worker's call does when advancing fails.
 with line as (
   select 'namespace' as kind, to_jsonb(n) as line from tasker.namespaces n
   union all
@@ -6,7 +7,9 @@ with line as (
   union all
   select 'task', to_jsonb(t) - 'correlation_id' from tasker.tasks t
   union all
-  select 'step', to_jsonb(s) - 'msg_id' - 'next_retry_at' from tasker.steps s
+  select 'step', to_jsonb(s) - 'msg_id' - 'next_retry_at'
+    - case when s.state not in ('enqueued', 'in_progress') then array['reported_at', 'reported_status'] else '{}' end
+  from tasker.steps s
   union all
   select 'waiting', to_jsonb(w) from tasker.waiting w
   union all
