@@ -133,15 +133,16 @@ unsafe fn append(table: Relation, columns: &[(AttrNumber, Column)]) {
         Column::Each(values) => Some(values.len()),
         _ => None,
     });
+    let rows = rows.unwrap_or_default();
     // SAFETY: the executor's state lives until it is freed here, or with the memory of the statement after an error.
     unsafe {
         let state = pg_sys::CreateExecutorState();
         let target = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast();
         pg_sys::InitResultRelInfo(target, table, 0, null_mut(), 0);
         pg_sys::ExecOpenIndices(target, false);
-        let rows: Vec<usize> = (0..rows.unwrap_or_default()).collect();
-        for portion in rows.chunks(PORTION) {
-            let mut slots: Vec<_> = portion.iter().map(|row| slot(table, columns, *row)).collect();
+        for first in (0..rows).step_by(PORTION) {
+            let portion = first..rows.min(first + PORTION);
+            let mut slots: Vec<_> = portion.map(|row| slot(table, columns, row)).collect();
             for slot in &slots {
                 pg_sys::ExecConstraints(target, *slot, state);
             }

@@ -75,8 +75,7 @@ type ResultRow = (
     i32,
 );
 
-/// What step results say, in the order given; see `message::result`. `bytes` is the result's own
-/// size.
+/// What step results say, in the order given; see `message::result`. `bytes` is the result's own size.
 #[pg_extern(
     immutable,
     parallel_safe,

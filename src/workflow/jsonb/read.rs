@@ -1,6 +1,6 @@
 //! Reads the fields of an object out of jsonb, without the way through text or the server's operators.
 
-use super::{CONTAINER, ENTRY, FALSE, HAS_OFFSET, LENGTH, NULL, NUMERIC, OBJECT, STRING, TRUE, TYPE};
+use super::{CONTAINER, ENTRY, FALSE, HAS_OFFSET, LENGTH, NULL, NUMERIC, STRING, TRUE, TYPE, is_object};
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,11 +16,10 @@ pub enum Value<'a> {
 
 /// Calls `each` with the name and the value of every field. `None` where there is no object.
 pub fn fields<'a>(content: &'a [u8], mut each: impl FnMut(&'a [u8], Value<'a>)) -> Option<()> {
-    let header = word(content, 0)?;
-    let count = (header & LENGTH) as usize;
-    if header & OBJECT == 0 {
+    if !is_object(content) {
         return None;
     }
+    let count = (word(content, 0)? & LENGTH) as usize;
     let data = content.get((1 + 2 * count) * ENTRY..)?;
     let entry = |child: usize| word(content, (1 + child) * ENTRY);
     let (mut name, mut value) = (0, 0);
@@ -153,7 +152,7 @@ impl Layout<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Children, alone, object};
+    use super::super::{Children, OBJECT, alone, object};
     use super::*;
     use proptest::prelude::*;
 

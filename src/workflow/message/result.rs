@@ -27,7 +27,7 @@ const fn task_of(step_id: i64) -> i64 {
     step_id >> 16
 }
 
-/// Reads a result, in one go: a plain one costs a tenth of what the server's operators take for each of its fields.
+/// Reads a result, in one go: some 4,000 instructions for a plain one, with its row for SQL.
 pub fn step_result(content: &[u8]) -> StepResult<'_> {
     let mut result = StepResult::default();
     let (mut step, mut attempt, mut task, mut took, mut status) = (None, None, None, None, None);
