@@ -1,5 +1,5 @@
--- Writes down transitions of steps; the arrays have an element for each step, metadata and took_ms may be NULL. An insert
--- costs 40 us a statement and 1.5 times as much a row, and 50 bytes of write-ahead log more a row.
+-- Writes down transitions of steps; the arrays have an element for each step, metadata and took_ms may be NULL. An insert writes
+-- 195 bytes of write-ahead log a row, this 150; in batches of 100 both take the same instructions, half of them for the index.
 create or replace function tasker._audit_steps(
   step_ids bigint[], at timestamptz, attempts integer[], from_states text[], to_state text,
   metadata jsonb[] default null, took_ms integer[] default null)

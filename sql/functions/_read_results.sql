@@ -1,6 +1,6 @@
 -- Step results in the order given: the attempt that each names and how it says that it ended, or why it cannot be used.
--- Of the plain ones _result_fields is sure; what it cannot tell goes to _result_fault_of_text. The server's operators for
--- each field cost 5 us a result, and 60 us a statement.
+-- Of the plain ones _result_fields is sure; what it cannot tell goes to _result_fault_of_text. With an operator for each field
+-- and without enable_memoize = off a step took 505,000 instructions in all, with both 481,000 (batches of 100).
 create or replace function tasker._read_results(messages jsonb[])
 returns table (
   n bigint, fault text, step_id bigint, attempt integer, reported boolean, success boolean, results jsonb, error jsonb,
