@@ -14,6 +14,8 @@ pub enum Error {
     ClientGone,
     /// A row that makes no sense was to be written.
     Unsound { table: &'static str, rule: &'static str },
+    /// There is no number for another attempt of a step: its id.
+    NoAttemptLeft(i64),
     /// A step's message is larger than jsonb can be: the step's id.
     MessageSize(i64),
     /// There is no memory for a step's message: the step's id.
@@ -42,6 +44,11 @@ impl Error {
                     "These tables are the engine's. To change the course of a {} call the functions for operators.",
                     &table[..4]
                 ),
+            ),
+            Self::NoAttemptLeft(step_id) => (
+                ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+                format!("step {step_id} has had {} attempts, and there is no number for another", i32::MAX),
+                "Cancel its task and request it anew.".to_owned(),
             ),
             Self::MessageSize(step_id) => (
                 ERRCODE_PROGRAM_LIMIT_EXCEEDED,

@@ -69,6 +69,16 @@ pub fn batch_size() -> i32 {
     BATCH_SIZE.get()
 }
 
+/// How many seconds an attempt may take where its template does not say (`tasker.step_timeout`).
+pub fn step_timeout() -> i32 {
+    STEP_TIMEOUT.get()
+}
+
+/// How large the results in a step's message may be together (`tasker.max_message_bytes`).
+pub fn max_message_bytes() -> usize {
+    usize::try_from(MAX_MESSAGE_BYTES.get()).unwrap_or_default()
+}
+
 /// The longest time between two passes (`tasker.cycle_interval`).
 pub fn cycle_interval() -> Duration {
     Duration::from_millis(CYCLE_INTERVAL.get().unsigned_abs().into())

@@ -38,8 +38,8 @@ end $$;
 
 -- What a message is put together from, at random.
 create temp table parts as
-select i, (random() * 10 ^ (random() * 14))::bigint + 1 as task_id, (random() * 65533)::integer + 1 as place,
-  (array[1, 2, 9999, 10000, 10001, 2147483646])[1 + floor(random() * 6)] as attempt, floor(random() * 1000)::integer as max_attempts,
+select i, (random() * 10 ^ (random() * 10))::bigint * 1000 + 1000000000 + i as task_id, (random() * 60000)::integer + 1000 as place,
+  a.attempt, a.attempt + floor(random() * 1000)::integer as max_attempts,
   (array[1, 300, 86400, 100000000])[1 + floor(random() * 4)] as timeout, floor(random() * 5)::smallint as priority, gen_random_uuid() as correlation_id,
   repeat('n', (random() * 40)::integer) as namespace, repeat('tä', (random() * 200)::integer) as task_name, '1.0.' || i as task_version,
   'step "' || repeat('s', (random() * 20)::integer) as step_name, 'standard' as step_type,
@@ -49,8 +49,9 @@ select i, (random() * 10 ^ (random() * 14))::bigint + 1 as task_id, (random() * 
   array(select n * 3 from generate_series(1, p.count) n) as indexes,
   array(select 'parent ' || repeat('p', n) from generate_series(1, p.count) n) as names,
   array(select case when random() > 0.1 then pg_temp.some_json(i % 3)::jsonb end from generate_series(1, p.count)) as results,
-  case when random() < 0.2 then 500 else 1000000 end as max_bytes
+  case when random() < 0.2 then 1024 else 1000000 end as max_bytes
 from generate_series(1, 400) i,
+  lateral (select (array[1, 2, 9999, 10000, 10001, 2147480000])[1 + floor(random() * 6)] as attempt) a,
   lateral (select case i % 4 when 0 then 0 when 1 then 1 when 2 then i % 7 else i % 100 end) p(count);
 
 -- What counts are the results as jsonb, without the length in front, which takes 1 byte in short ones and 4 in others.
@@ -59,12 +60,40 @@ select p.*, (p.task_id << 16) + p.place as step_id, coalesce(r.bytes, 0) > p.max
 from parts p, lateral (
   select sum(pg_column_size(r) - case when pg_column_size(r) < 128 then 1 else 4 end) as bytes from unnest(p.results) r) r;
 
+-- The rows that they are in: of the step, its parents, its task, and its node in a template. What else these rows say does
+-- not matter here, and none of them stays.
+begin;
+alter table tasker.template_steps drop constraint template_steps_template_exists;
+alter table tasker.tasks drop constraint tasks_is_sound;
+insert into tasker.template_steps (template_step_id, template_id, step_index, name, type, handler, retryable, max_attempts, backoff,
+  backoff_base_ms, timeout_seconds, skippable, parent_count, parent_indexes, parent_names, level, namespace, task_name, task_version)
+overriding system value
+select -s.i, -s.i, s.place - 1, s.step_name, s.step_type, s.handler, true, 1, 'none', 0, nullif(s.timeout, 300), false,
+  cardinality(s.indexes), s.indexes, s.names, 0, s.namespace, s.task_name, s.task_version
+from sized s;
+insert into tasker.tasks (task_id, template_id, namespace_id, created_at, started_at, correlation_id, priority, state, active_steps, context, initiator, tags)
+overriding system value
+select s.task_id, -s.i, -1, now(), now(), s.correlation_id, s.priority, 'in_progress', 1, s.context, s.initiator, s.tags
+from sized s;
+insert into tasker.steps (step_id, task_id, template_step_id, remaining_parents, attempts, max_attempts, state, next_retry_at)
+select s.step_id, s.task_id, -s.i, 0, s.attempt - 1, s.max_attempts, case s.attempt when 1 then 'pending' else 'waiting_for_retry' end,
+  case when s.attempt > 1 then now() end
+from sized s;
+insert into tasker.steps (step_id, task_id, template_step_id, remaining_parents, attempts, max_attempts, state, results, enqueued_at, finished_at)
+select (s.task_id << 16) + 1 + p.place, s.task_id, -s.i, 0, 1, 1, 'complete', p.results, now(), now()
+from sized s, unnest(s.indexes, s.results) p(place, results);
+
+create function pg_temp.message(step_id bigint, max_bytes integer)
+returns jsonb
+language plpgsql
+as $$
+begin
+  perform set_config('tasker.max_message_bytes', max_bytes::text, true);
+  return (tasker._step_messages(array[step_id], '2040-01-01T00:00:00+00:00')).messages[1];
+end $$;
+
 create temp table messages as
-select s.*,
-  tasker._step_message(s.step_id, s.task_id, s.attempt, s.max_attempts, s.timeout, s.priority, s.correlation_id,
-    '2040-01-01T00:00:00+00:00', s.namespace, s.task_name, s.task_version, s.step_name, s.step_type, s.handler, s.context,
-    s.initiator, to_jsonb(nullif(s.tags, '{}')), nullif(s.indexes, '{}'), nullif(s.names, '{}'), nullif(s.results, '{}'),
-    s.max_bytes) as message,
+select s.*, pg_temp.message(s.step_id, s.max_bytes) as message,
   jsonb_build_object(
     'step_id', s.step_id, 'task_id', s.task_id, 'attempt', s.attempt, 'namespace', s.namespace, 'step_name', s.step_name,
     'task_name', s.task_name, 'task_version', s.task_version,
@@ -86,6 +115,11 @@ select s.*,
       'timeout_seconds', s.timeout, 'correlation_id', s.correlation_id, 'priority', s.priority)
   )::text::jsonb as parsed
 from sized s;
+
+-- All at once they are the same, and in order.
+set local tasker.max_message_bytes = 1000000;
+select m.messages = (select array_agg(o.message order by o.i) from messages o where not o.omitted) as same_at_once
+from tasker._step_messages((select array_agg(o.step_id order by o.i) from messages o where not o.omitted), '2040-01-01T00:00:00+00:00') m;
 
 select count(*) filter (where record_image_eq(row(m.message), row(m.parsed))) as same_bytes,
   count(*) filter (where not record_image_eq(row(m.message), row(m.parsed))) as other_bytes
@@ -115,13 +149,21 @@ create function pg_temp.with_results(results jsonb[], max_bytes integer)
 returns text
 language plpgsql
 as $$
+declare
+  chosen record;
 begin
-  return left(tasker._step_message(65539, 1, 1, 1, 1, 2::smallint, gen_random_uuid(), '', '', '', '', '', '', '{}', '{}', null, null,
-    '{0,1}', '{a,b}', results, max_bytes) #>> '{execution_context,sequence}', 80);
+  select m.i, m.step_id into chosen from messages m where cardinality(m.indexes) = 2 order by m.i limit 1;
+  update tasker.template_steps ts set parent_names = '{a,b}' where ts.template_step_id = -chosen.i;
+  update tasker.steps s
+  set results = with_results.results[array_position(m.indexes, (s.step_id & 65535)::integer - 1)]
+  from messages m
+  where m.i = chosen.i and s.task_id = m.task_id and s.state = 'complete';
+  return left(regexp_replace(pg_temp.message(chosen.step_id, max_bytes) #>> '{execution_context,sequence}', '"step_id": \d+, |x{9,}', '', 'g'), 80);
 exception when program_limit_exceeded then
-  return sqlerrm;
+  return regexp_replace(sqlerrm, '\d{5,}', 'N');
 end $$;
-select pg_temp.with_results('{true, "\"\""}', 16);
-select pg_temp.with_results('{true, "\"\""}', 15);
+select pg_temp.with_results(array['true', to_jsonb(repeat('x', 1008))], 1024);
+select pg_temp.with_results(array['true', to_jsonb(repeat('x', 1009))], 1024);
 select pg_temp.with_results(array[to_jsonb(repeat('x', 134217728)), to_jsonb(repeat('y', 134217000))], 268435456);
+rollback;
 select * from tasker.check();

@@ -81,7 +81,7 @@ set client_min_messages = error;
 select * from pg_temp.pass();
 set client_min_messages = warning;
 select pg_temp.steps(:good) as good, pg_temp.task(:bad) as bad;
-select step_name, claim_status, claim_expires_at - tasker.clock() as until, fault from tasker.ready_tasks where task_id = :bad;
+select step_name, claim_status, claim_expires_at - tasker.clock() as until, regexp_replace(fault, '\d{5,} has', 'N has') as fault from tasker.ready_tasks where task_id = :bad;
 select * from status;
 select * from tasker.check();
 select tasker.request_task('test_isolation_a', 'chain') as another \gset

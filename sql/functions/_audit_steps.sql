@@ -9,7 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 begin
-  if tasker._append_step_transitions(_audit_steps.step_ids, at, _audit_steps.attempts, _audit_steps.from_states,
+  if tasker._write_step_transitions(_audit_steps.step_ids, at, _audit_steps.attempts, _audit_steps.from_states,
     _audit_steps.to_state, _audit_steps.metadata, _audit_steps.took_ms) then
     return;
   end if;

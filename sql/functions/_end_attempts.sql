@@ -33,18 +33,20 @@ begin
     over := tasker._fail_attempts(outcomes, at);
   end if;
 
-  update tasker.steps s
-  set state = 'complete', results = o.results, finished_at = at
-  from unnest(outcomes) o
-  where o.success and s.step_id = o.step_id;
-
   if completed <> '{}' then
     select array_agg(o.step_id) as step_ids, array_agg(o.attempt) as attempts, array_agg(o.from_state) as from_states,
+      array_agg(o.results) as results,
       array_agg(case when o.metadata is not null then jsonb_build_object('orchestration_metadata', o.metadata) end) as metadata,
       array_agg(o.took_ms) as took_ms
     into ended
     from unnest(outcomes) o
     where o.success;
+    if not tasker._write_complete(ended.step_ids, ended.results, at) then
+      update tasker.steps s
+      set state = 'complete', results = e.results, finished_at = at
+      from unnest(ended.step_ids, ended.results) e(step_id, results)
+      where s.step_id = e.step_id;
+    end if;
     perform tasker._audit_steps(ended.step_ids, at, ended.attempts, ended.from_states, 'complete', ended.metadata, ended.took_ms);
   end if;
 

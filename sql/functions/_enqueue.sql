@@ -10,17 +10,19 @@ declare
   sent    record;
   msg_ids bigint[];
 begin
-  sent := tasker._step_messages(_enqueue.step_ids, at);
+  sent := tasker._step_messages(_enqueue.step_ids, to_json(at) #>> '{}');
   if sent.sent_ids is null then
     return 0;
   end if;
   msg_ids := tasker._send(namespace.name || '_queue', sent.messages);
 
-  update tasker.steps s
-  set state = 'enqueued', attempts = e.attempt, msg_id = e.msg_id, enqueued_at = at, remaining_parents = 0,
-    started_at = null, reported_at = null, reported_status = null, next_retry_at = null, worker_id = null
-  from (select unnest(sent.sent_ids) as step_id, unnest(msg_ids) as msg_id, unnest(sent.attempts) as attempt offset 0) e
-  where s.step_id = e.step_id;
+  if not tasker._write_enqueued(sent.sent_ids, sent.attempts, msg_ids, at) then
+    update tasker.steps s
+    set state = 'enqueued', attempts = e.attempt, msg_id = e.msg_id, enqueued_at = at, remaining_parents = 0,
+      started_at = null, reported_at = null, reported_status = null, next_retry_at = null, worker_id = null
+    from unnest(sent.sent_ids, sent.attempts, msg_ids) e(step_id, attempt, msg_id)
+    where s.step_id = e.step_id;
+  end if;
 
   perform tasker._audit_steps(sent.sent_ids, at, sent.attempts, sent.states, 'enqueued');
 

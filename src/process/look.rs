@@ -9,6 +9,7 @@ use pgrx::{AnyElement, direct_function_call};
 
 use super::mark::{Key, Marks};
 use super::queue::{self, Statement};
+use super::values::row;
 use super::{clock, session, shmem};
 
 /// Locks the first messages of a queue that nobody has locked: at most `qty`, behind the one with the id `after`, or from
@@ -53,21 +54,9 @@ fn _look(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     }
 }
 
-/// A row of what the calling function returns.
-///
-/// # Safety
-/// The columns are of the types that the function is declared with.
 unsafe fn found(fcinfo: FunctionCallInfo, [msg_ids, messages]: [Option<Datum>; 2], again: bool) -> Option<AnyElement> {
-    let columns = [msg_ids, messages, again.into_datum()];
-    let mut values = columns.map(|column| column.unwrap_or(Datum::null()));
-    let mut nulls = columns.map(|column| column.is_none());
-    // SAFETY: see above; the description of the row lives as long as the call.
-    unsafe {
-        let mut description = std::ptr::null_mut();
-        pg_sys::get_call_result_type(fcinfo, std::ptr::null_mut(), &raw mut description);
-        let row = pg_sys::heap_form_tuple(description, values.as_mut_ptr(), nulls.as_mut_ptr());
-        AnyElement::from_polymorphic_datum(pg_sys::HeapTupleHeaderGetDatum((*row).t_data), false, pg_sys::RECORDOID)
-    }
+    // SAFETY: the columns are of the types that the function is declared with.
+    unsafe { row(fcinfo, [msg_ids, messages, again.into_datum()]) }
 }
 
 /// Notes that a message of a queue is looked at again after `milliseconds`, wherever the queue's mark stands then.

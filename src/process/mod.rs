@@ -3,7 +3,6 @@
 //! All `unsafe` of the crate is in here. Without `shared_preload_libraries` there is no shared memory and no worker;
 //! then everything below is a no-op and `tasker.orchestrate()` can be called by hand.
 
-mod append;
 mod caller;
 pub mod clock;
 mod condition;
@@ -15,6 +14,7 @@ mod identity;
 mod launcher;
 mod look;
 mod mark;
+mod messages;
 mod orchestrator;
 mod pass;
 mod queue;
@@ -26,6 +26,9 @@ mod shmem;
 mod slot;
 mod snapshots;
 mod stats;
+mod steps;
+mod table;
+mod values;
 mod wake;
 
 use std::ffi::CStr;

@@ -3,7 +3,7 @@
 
 pub mod backoff;
 pub mod graph;
-mod jsonb;
+pub mod jsonb;
 pub mod message;
 mod soundness;
 mod sql;

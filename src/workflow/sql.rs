@@ -9,10 +9,9 @@ use pgrx::{Array, JsonB, Uuid};
 
 use super::backoff::{Backoff, Policy, retry_delay};
 use super::graph::{Format, Graph};
-use super::jsonb::{self, Failure};
+use super::jsonb;
 use super::message;
 use super::message::result::step_result;
-use super::message::step::{Parent, Step, step_message};
 use crate::error::{Error, raise};
 
 /// The delay after a failed attempt; see `backoff::retry_delay`. Negative times count as 0, an unknown policy as
@@ -139,78 +138,4 @@ fn _graph(graph: JsonB, format: &str) -> String {
 #[pg_extern(volatile, parallel_safe)]
 fn _uuid7() -> Uuid {
     Uuid::from_bytes(*uuid::Uuid::now_v7().as_bytes())
-}
-
-/// The message of a step. `results` and the names stand at the places of `parent_indexes`, the parents' places in the
-/// template; all three are NULL for a step without parents. `tags` is NULL when there are none.
-///
-/// Whatever it is put together from comes as bytes, which is how jsonb and text lie in memory: nothing is read or written
-/// as JSON text.
-#[pg_extern(
-    immutable,
-    parallel_safe,
-    sql = "create function tasker._step_message(step_id bigint, task_id bigint, attempt integer, max_attempts integer,
-  timeout integer, priority smallint, correlation_id uuid, enqueued_at text, namespace text, task_name text,
-  task_version text, step_name text, step_type text, handler jsonb, context jsonb, initiator text, tags jsonb,
-  parent_indexes integer[], parent_names text[], results jsonb[], max_bytes integer)
-returns jsonb immutable parallel safe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-#[allow(clippy::too_many_arguments)] // what a message says
-fn _step_message(
-    step_id: i64,
-    task_id: i64,
-    attempt: i32,
-    max_attempts: i32,
-    timeout: i32,
-    priority: i16,
-    correlation_id: Uuid,
-    enqueued_at: &[u8],
-    namespace: &[u8],
-    task_name: &[u8],
-    task_version: &[u8],
-    step_name: &[u8],
-    step_type: &[u8],
-    handler: &[u8],
-    context: &[u8],
-    initiator: Option<&[u8]>,
-    tags: Option<&[u8]>,
-    parent_indexes: Option<Array<i32>>,
-    parent_names: Option<Array<&[u8]>>,
-    results: Option<Array<&[u8]>>,
-    max_bytes: i32,
-) -> Vec<u8> {
-    let mut hyphenated = uuid::Uuid::encode_buffer();
-    let step = Step {
-        step_id,
-        task_id,
-        attempt: attempt.into(),
-        max_attempts: max_attempts.into(),
-        timeout_seconds: timeout.into(),
-        priority: priority.into(),
-        correlation_id: uuid::Uuid::from_bytes(*correlation_id.as_bytes()).hyphenated().encode_lower(&mut hyphenated),
-        enqueued_at,
-        namespace,
-        task_name,
-        task_version,
-        step_name,
-        step_type,
-        handler,
-        context,
-        initiator,
-        tags,
-    };
-    let parents: Vec<_> = match (&parent_indexes, &parent_names, &results) {
-        (Some(indexes), Some(names), Some(results)) => (indexes.iter().zip(names.iter()).zip(results.iter()))
-            .map(|((index, name), results)| Parent {
-                step_id: (task_id << 16) + 1 + i64::from(index.unwrap_or_default()),
-                name: name.unwrap_or_default(),
-                results,
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
-    step_message(&step, &parents, usize::try_from(max_bytes).unwrap_or(0)).unwrap_or_else(|failure| match failure {
-        Failure::Size => raise(Error::MessageSize(step_id)),
-        Failure::Memory => raise(Error::MessageMemory(step_id)),
-    })
 }

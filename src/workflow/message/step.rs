@@ -20,8 +20,7 @@ pub struct Step<'a> {
     pub handler: &'a [u8],
     pub context: &'a [u8],
     pub initiator: Option<&'a [u8]>,
-    /// A list; None when there are none.
-    pub tags: Option<&'a [u8]>,
+    pub tags: &'a [Option<&'a [u8]>],
 }
 
 /// A step whose results are in the message.
@@ -77,10 +76,11 @@ fn capacity(step: &Step, parents: &[Parent], results: usize) -> usize {
         step.handler,
         step.context,
         step.initiator.unwrap_or_default(),
-        step.tags.unwrap_or_default(),
     ];
+    const ALL_ELSE_OF_A_TAG: usize = 4;
+    let tags = step.tags.iter().map(|tag| ALL_ELSE_OF_A_TAG + tag.map_or(0, <[u8]>::len)).sum::<usize>();
     let parents = parents.iter().map(|parent| ALL_ELSE_OF_A_PARENT + parent.name.len()).sum::<usize>();
-    ALL_ELSE + parts.iter().map(|part| part.len()).sum::<usize>() + parents + results
+    ALL_ELSE + parts.iter().map(|part| part.len()).sum::<usize>() + tags + parents + results
 }
 
 fn metadata(values: &mut Children, step: &Step) {
@@ -115,10 +115,14 @@ fn execution_context(values: &mut Children, step: &Step, parents: &[Parent], omi
             values.number(step.step_id);
         });
         values.object(&["tags", "task_id", "initiator"], |values| {
-            match step.tags {
-                Some(tags) => values.jsonb(tags),
-                None => values.array(0, |_| ()),
-            }
+            values.array(step.tags.len(), |values| {
+                for tag in step.tags {
+                    match tag {
+                        Some(tag) => values.string(tag),
+                        None => values.null(),
+                    }
+                }
+            });
             values.number(step.task_id);
             match step.initiator {
                 Some(initiator) => values.string(initiator),
@@ -178,7 +182,7 @@ mod tests {
                 handler: &list,
                 context: &list,
                 initiator: Some(&text),
-                tags: Some(&list),
+                tags: &[Some(&text), None],
             };
             let parent = || Parent { step_id: i64::MIN, name: &text, results: Some(&list) };
             for count in [0, 1, 100] {

@@ -1,0 +1,289 @@
+//! The messages of steps that are ready, read from the rows that they are put together from: key by key, without a plan
+//! to begin, and what many of them share only once.
+
+use std::collections::HashMap;
+
+use pgrx::fcinfo::pg_getarg;
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
+use pgrx::prelude::*;
+use pgrx::{AnyElement, Array, Uuid};
+
+use super::table::Reader;
+use super::values::{array, row};
+use crate::error::{Error, raise};
+use crate::guc;
+use crate::workflow::jsonb::Failure;
+use crate::workflow::message::step::{Parent, Step, step_message};
+
+/// The messages of ready steps of one namespace, in the order given, with what enqueueing needs to know beside them.
+/// Steps that are not to be tried any more (their task has stopped) are left out. `enqueued_at` is what messages say.
+#[pg_extern(
+    stable,
+    sql = "create function tasker._step_messages(step_ids bigint[], enqueued_at text, out sent_ids bigint[], out states text[], out attempts integer[], out templates bigint[], out timeouts double precision[], out messages jsonb[]) stable strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _step_messages(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+    let mut sent = Sent::default();
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let step_ids: Array<i64> = pg_getarg(fcinfo, 0)?;
+        let enqueued_at: &[u8] = pg_getarg(fcinfo, 1)?;
+        let mut source = Source::open();
+        for step_id in step_ids.iter().flatten() {
+            source.add_message(step_id, enqueued_at, &mut sent);
+        }
+        source.close();
+        sent.into_row(fcinfo)
+    }
+}
+
+/// What is returned of each message, an array for each column.
+#[derive(Default)]
+struct Sent {
+    step_ids: Vec<Datum>,
+    states: Vec<Datum>,
+    attempts: Vec<Datum>,
+    templates: Vec<Datum>,
+    timeouts: Vec<Datum>,
+    messages: Vec<Datum>,
+}
+
+impl Sent {
+    unsafe fn into_row(self, fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+        // SAFETY: as the function is declared.
+        unsafe {
+            if self.step_ids.is_empty() {
+                return row(fcinfo, [None; 6]);
+            }
+            let columns = [
+                array(self.step_ids, pg_sys::INT8OID),
+                array(self.states, pg_sys::TEXTOID),
+                array(self.attempts, pg_sys::INT4OID),
+                array(self.templates, pg_sys::INT8OID),
+                array(self.timeouts, pg_sys::FLOAT8OID),
+                array(self.messages, pg_sys::JSONBOID),
+            ];
+            row(fcinfo, columns)
+        }
+    }
+}
+
+/// The tables that messages are read from.
+struct Source {
+    steps: Reader<5>,
+    tasks: Reader<8>,
+    nodes: Reader<9>,
+    /// The last task, which the next step may be of, too.
+    task: Option<(i64, Task)>,
+    known_nodes: HashMap<i64, Node>,
+}
+
+struct Task {
+    goes_on: bool,
+    template_id: i64,
+    priority: i16,
+    correlation_id: uuid::Uuid,
+    context: Vec<u8>,
+    initiator: Option<Vec<u8>>,
+    tags: Vec<Option<Vec<u8>>>,
+}
+
+/// A step of a template.
+struct Node {
+    timeout: Option<i32>,
+    name: Vec<u8>,
+    kind: Vec<u8>,
+    handler: Vec<u8>,
+    namespace: Vec<u8>,
+    task_name: Vec<u8>,
+    task_version: Vec<u8>,
+    /// Their places in the template, and their names.
+    parents: Vec<(i32, Vec<u8>)>,
+}
+
+impl Source {
+    unsafe fn open() -> Source {
+        // SAFETY: in a statement, and closed before it ends.
+        unsafe {
+            Source {
+                steps: Reader::open(
+                    c"steps",
+                    c"steps_pkey",
+                    [c"template_step_id", c"attempts", c"max_attempts", c"state", c"results"],
+                ),
+                tasks: Reader::open(
+                    c"tasks",
+                    c"tasks_pkey",
+                    [
+                        c"state",
+                        c"stopping",
+                        c"template_id",
+                        c"priority",
+                        c"correlation_id",
+                        c"context",
+                        c"initiator",
+                        c"tags",
+                    ],
+                ),
+                nodes: Reader::open(
+                    c"template_steps",
+                    c"template_steps_pkey",
+                    [
+                        c"timeout_seconds",
+                        c"name",
+                        c"type",
+                        c"handler",
+                        c"namespace",
+                        c"task_name",
+                        c"task_version",
+                        c"parent_indexes",
+                        c"parent_names",
+                    ],
+                ),
+                task: None,
+                known_nodes: HashMap::new(),
+            }
+        }
+    }
+
+    unsafe fn add_message(&mut self, step_id: i64, enqueued_at: &[u8], sent: &mut Sent) -> Option<()> {
+        // SAFETY: the columns are of these types.
+        unsafe {
+            let [node_id, attempts, max_attempts, state, _] = self.steps.find(step_id)?;
+            let (node_id, attempts): (i64, i32) = (value(node_id)?, value(attempts)?);
+            let (max_attempts, state): (i32, String) = (value(max_attempts)?, value(state)?);
+            if !matches!(state.as_str(), "pending" | "waiting_for_retry") {
+                return None;
+            }
+            let attempt = attempts.checked_add(1).unwrap_or_else(|| raise(Error::NoAttemptLeft(step_id)));
+            let task_id = step_id >> 16;
+            self.look_at_task(task_id)?;
+            self.look_at_node(node_id)?;
+            let (_, task) = self.task.as_ref().filter(|(_, task)| task.goes_on)?;
+            let node = self.known_nodes.get(&node_id)?;
+            let mut results = Vec::with_capacity(node.parents.len());
+            for (index, _) in &node.parents {
+                let found = self.steps.find(parent_id(task_id, *index));
+                results.push(found.and_then(|[.., results]| value::<Vec<u8>>(results)));
+            }
+            let timeout = node.timeout.unwrap_or_else(guc::step_timeout);
+            let message = message(step_id, attempt, max_attempts, timeout, enqueued_at, task, node, &results);
+            sent.step_ids.push(step_id.into());
+            sent.states.push(state.into_datum()?);
+            sent.attempts.push(attempt.into());
+            sent.templates.push(task.template_id.into());
+            sent.timeouts.push(f64::from(timeout).into_datum()?);
+            sent.messages.push(message.into_datum()?);
+        }
+        Some(())
+    }
+
+    unsafe fn look_at_task(&mut self, task_id: i64) -> Option<()> {
+        if self.task.as_ref().is_some_and(|(known, _)| *known == task_id) {
+            return Some(());
+        }
+        // SAFETY: the columns are of these types.
+        unsafe {
+            let [state, stopping, template_id, priority, correlation_id, context, initiator, tags] =
+                self.tasks.find(task_id)?;
+            let tags: Array<&[u8]> = value(tags)?;
+            let task = Task {
+                goes_on: value::<&str>(state)? == "in_progress" && stopping.is_none(),
+                template_id: value(template_id)?,
+                priority: value(priority)?,
+                correlation_id: uuid::Uuid::from_bytes(*value::<Uuid>(correlation_id)?.as_bytes()),
+                context: value(context)?,
+                initiator: value(initiator),
+                tags: tags.iter().map(|tag| tag.map(<[u8]>::to_vec)).collect(),
+            };
+            self.task = Some((task_id, task));
+        }
+        Some(())
+    }
+
+    unsafe fn look_at_node(&mut self, node_id: i64) -> Option<()> {
+        if self.known_nodes.contains_key(&node_id) {
+            return Some(());
+        }
+        // SAFETY: the columns are of these types.
+        unsafe {
+            let [timeout, name, kind, handler, namespace, task_name, task_version, indexes, names] =
+                self.nodes.find(node_id)?;
+            let indexes: Array<i32> = value(indexes)?;
+            let names: Array<&[u8]> = value(names)?;
+            let parents = indexes.iter().flatten().zip(names.iter().flatten());
+            let node = Node {
+                timeout: value(timeout),
+                name: value(name)?,
+                kind: value(kind)?,
+                handler: value(handler)?,
+                namespace: value(namespace)?,
+                task_name: value(task_name)?,
+                task_version: value(task_version)?,
+                parents: parents.map(|(index, name)| (index, name.to_vec())).collect(),
+            };
+            self.known_nodes.insert(node_id, node);
+        }
+        Some(())
+    }
+
+    fn close(self) {
+        self.steps.close();
+        self.tasks.close();
+        self.nodes.close();
+    }
+}
+
+fn parent_id(task_id: i64, index: i32) -> i64 {
+    (task_id << 16) + 1 + i64::from(index)
+}
+
+#[allow(clippy::too_many_arguments)] // what a message says
+fn message(
+    step_id: i64,
+    attempt: i32,
+    max_attempts: i32,
+    timeout: i32,
+    enqueued_at: &[u8],
+    task: &Task,
+    node: &Node,
+    results: &[Option<Vec<u8>>],
+) -> Vec<u8> {
+    let mut hyphenated = uuid::Uuid::encode_buffer();
+    let task_id = step_id >> 16;
+    let tags: Vec<_> = task.tags.iter().map(Option::as_deref).collect();
+    let step = Step {
+        step_id,
+        task_id,
+        attempt: attempt.into(),
+        max_attempts: max_attempts.into(),
+        timeout_seconds: timeout.into(),
+        priority: task.priority.into(),
+        correlation_id: task.correlation_id.hyphenated().encode_lower(&mut hyphenated),
+        enqueued_at,
+        namespace: &node.namespace,
+        task_name: &node.task_name,
+        task_version: &node.task_version,
+        step_name: &node.name,
+        step_type: &node.kind,
+        handler: &node.handler,
+        context: &task.context,
+        initiator: task.initiator.as_deref(),
+        tags: &tags,
+    };
+    let parents: Vec<_> = (node.parents.iter().zip(results))
+        .map(|((index, name), results)| Parent {
+            step_id: parent_id(task_id, *index),
+            name,
+            results: results.as_deref(),
+        })
+        .collect();
+    step_message(&step, &parents, guc::max_message_bytes()).unwrap_or_else(|failure| match failure {
+        Failure::Size => raise(Error::MessageSize(step_id)),
+        Failure::Memory => raise(Error::MessageMemory(step_id)),
+    })
+}
+
+unsafe fn value<T: FromDatum>(column: Option<Datum>) -> Option<T> {
+    // SAFETY: the column is of this type.
+    column.and_then(|datum| unsafe { T::from_datum(datum, false) })
+}
