@@ -139,7 +139,7 @@ create table tasker.tasks (
   reason                text,
   tags                  text[] not null default '{}',
   bypass_steps          text[] not null default '{}'
-) with (fillfactor = 80);
+) with (fillfactor = 35);
 create index tasks_by_correlation on tasker.tasks (correlation_id);
 create unique index tasks_identity_key_is_unique on tasker.tasks (namespace_id, identity_key) where identity_key is not null;
 create index tasks_by_context_hash on tasker.tasks (context_hash) where context_hash is not null;
@@ -171,7 +171,7 @@ create table tasker.steps (
   worker_id               text,
   results                 jsonb,
   last_error              jsonb
-) with (fillfactor = 70);
+) with (fillfactor = 40);
 -- Steps arrive nearly in the order of their tasks; for readers who ask by task_id instead of by the range of ids.
 create index steps_by_task on tasker.steps using brin (task_id) with (pages_per_range = 16);
 comment on table tasker.steps is 'The nodes of each task, made when the task starts.';

@@ -49,6 +49,8 @@ alter table tasker.steps
   drop constraint steps_report_is_whole,
   drop constraint steps_ended_has_its_time;
 
+alter table tasker.tasks set (fillfactor = 35);
+alter table tasker.steps set (fillfactor = 40);
 alter table tasker.waiting set (autovacuum_vacuum_cost_delay = 0);
 alter table tasker.timers set (autovacuum_vacuum_cost_delay = 0);
 alter table tasker.in_flight_deltas set (autovacuum_vacuum_cost_delay = 0);
