@@ -5,42 +5,60 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
+declare
+  created record;
 begin
-  with starting as materialized (
-    select t.task_id, t.template_id, t.bypass_steps
-    from tasker.tasks t
-    where t.task_id = any(_start_tasks.task_ids) and t.state = 'pending'
-  ), created as (
-    insert into tasker.steps (step_id, task_id, template_step_id, max_attempts, state, remaining_parents, finished_at)
-    select (t.task_id << 16) + 1 + ts.step_index, t.task_id, ts.template_step_id, ts.max_attempts,
-      case when ts.name = any(t.bypass_steps) then 'skipped' else 'pending' end,
+  select array_agg(c.step_id) as step_ids, array_agg(c.template_step_id) as template_step_ids,
+    array_agg(c.max_attempts) as max_attempts, array_agg(c.state) as states, array_agg(c.remaining_parents) as remaining_parents,
+    array_agg(case when c.state = 'skipped' then at end) as finished_at,
+    array_agg(c.step_id) filter (where c.state = 'pending' and c.remaining_parents = 0) as ready,
+    array_agg(c.step_id) filter (where c.state = 'skipped') as skipped
+  into created
+  from (
+    select (t.task_id << 16) + 1 + ts.step_index as step_id, ts.template_step_id, ts.max_attempts,
+      case when ts.name = any(t.bypass_steps) then 'skipped' else 'pending' end as state,
       ts.parent_count - case
         when t.bypass_steps = '{}' then 0
         else (
-          select count(*)
+          select count(*)::integer
           from tasker.template_dependencies d
           join tasker.template_steps p on p.template_id = d.template_id and p.step_index = d.parent_index
           where d.template_id = t.template_id and d.child_index = ts.step_index and p.name = any(t.bypass_steps))
-      end,
-      case when ts.name = any(t.bypass_steps) then at end
-    from starting t
+      end as remaining_parents
+    from tasker.tasks t
     join tasker.template_steps ts on ts.template_id = t.template_id
+    where t.task_id = any(_start_tasks.task_ids) and t.state = 'pending'
     order by t.task_id, ts.step_index
-    returning step_id, task_id, state, remaining_parents
-  ), skipped as (
+  ) c;
+  if created.step_ids is null then
+    return;
+  end if;
+  _start_tasks.ready := created.ready;
+
+  if not tasker._write_steps(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
+    created.remaining_parents, created.finished_at) then
+    insert into tasker.steps (step_id, task_id, template_step_id, max_attempts, state, remaining_parents, finished_at)
+    select c.step_id, c.step_id >> 16, c.template_step_id, c.max_attempts, c.state, c.remaining_parents, c.finished_at
+    from unnest(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
+      created.remaining_parents, created.finished_at)
+      c(step_id, template_step_id, max_attempts, state, remaining_parents, finished_at);
+  end if;
+  if created.skipped is not null then
     insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select c.step_id, at, 0, 'pending', 'skipped', session_user, '{"reason": "bypass_steps"}'
-    from created c
-    where c.state = 'skipped'
+    select s, at, 0, 'pending', 'skipped', session_user, '{"reason": "bypass_steps"}'
+    from unnest(created.skipped) s;
+  end if;
+
+  with active as (
+    select r >> 16 as task_id, count(*) as steps
+    from unnest(created.ready) r
+    group by 1
   ), started as (
     update tasker.tasks t
-    set state = 'in_progress', started_at = at, active_steps = c.active
-    from (
-      select c.task_id, count(*) filter (where c.state = 'pending' and c.remaining_parents = 0) as active
-      from created c
-      group by c.task_id
-    ) c
-    where t.task_id = c.task_id
+    set state = 'in_progress', started_at = at, active_steps = coalesce(a.steps, 0)
+    from unnest(_start_tasks.task_ids) i(task_id)
+    left join active a on a.task_id = i.task_id
+    where t.task_id = i.task_id and t.state = 'pending'
     returning t.task_id, t.template_id, t.active_steps
   ), audited as (
     insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor)
@@ -56,7 +74,6 @@ begin
       ('stuck', least(tt.max_waiting_for_dependencies, tt.max_waiting_for_retry, tt.max_steps_in_process))) i(kind, after)
     where i.after is not null
   )
-  select (select array_agg(c.step_id) from created c where c.state = 'pending' and c.remaining_parents = 0),
-    (select array_agg(s.task_id) from started s where s.active_steps = 0)
-  into _start_tasks.ready, _start_tasks.over;
+  select array_agg(s.task_id) filter (where s.active_steps = 0) into _start_tasks.over
+  from started s;
 end $$;

@@ -1,5 +1,5 @@
-//! What every attempt writes: its beginning, its end, its history. Each of these says whether it has written; where not,
-//! the executor must (`table`).
+//! What steps write: their rows, the beginning and the end of each attempt, their history. Each of these says whether it
+//! has written; where not, the executor must (`table`).
 
 use std::ffi::CStr;
 
@@ -12,6 +12,34 @@ use super::values::elements;
 
 const TABLE: &CStr = c"steps";
 const KEY: &CStr = c"steps_pkey";
+
+/// Writes the rows of steps of tasks that start. The arrays have an element for each step.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._write_steps(step_ids bigint[], template_step_ids bigint[], max_attempts integer[], states text[], remaining_parents integer[], finished_at timestamptz[]) returns boolean volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _write_steps(fcinfo: FunctionCallInfo) -> bool {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let (Some(ids), Some(table)) = (elements(fcinfo, 0, pg_sys::INT8OID), Table::open(TABLE)) else {
+            return false;
+        };
+        let each = |argument, element| elements(fcinfo, argument, element).map(Column::Each);
+        let tasks = ids.iter().map(|id| id.map(|id| Datum::from(id.value() as i64 >> 16))).collect();
+        table
+            .set(c"step_id", Some(Column::Each(ids)))
+            .set(c"task_id", Some(Column::Each(tasks)))
+            .set(c"template_step_id", each(1, pg_sys::INT8OID))
+            .set(c"max_attempts", each(2, pg_sys::INT4OID))
+            .set(c"state", each(3, pg_sys::TEXTOID))
+            .set(c"remaining_parents", each(4, pg_sys::INT4OID))
+            .set(c"finished_at", each(5, pg_sys::TIMESTAMPTZOID))
+            .set(c"ordinal", 0_i32.into_datum().map(Column::One))
+            .set(c"attempts", 0_i32.into_datum().map(Column::One))
+            .append();
+        true
+    }
+}
 
 /// Writes that attempts of steps have begun: their numbers and messages. The arrays have an element for each step.
 #[pg_extern(
