@@ -9,38 +9,34 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  completed bigint[];
-  templates bigint[];
   ended     record;
   children  record;
   stopping  bigint[];
 begin
-  select array_agg(o.step_id) filter (where o.success), array_agg(o.template_id) filter (where o.success), bool_or(not o.success)
-  into completed, templates, failed
-  from unnest(outcomes) o;
+  loop
+    select array_agg(o.step_id) filter (where o.success) as step_ids, array_agg(o.template_id) filter (where o.success) as templates,
+      array_agg(o.attempt) filter (where o.success) as attempts, array_agg(o.from_state) filter (where o.success) as from_states,
+      array_agg(o.results) filter (where o.success) as results,
+      array_agg(case when o.metadata is not null then jsonb_build_object('orchestration_metadata', o.metadata) end)
+        filter (where o.success) as metadata,
+      array_agg(o.took_ms) filter (where o.success) as took_ms, coalesce(bool_or(not o.success), false) as failed
+    into ended
+    from unnest(outcomes) o;
+    failed := ended.failed;
+    exit when ended.step_ids is null or held_up is not null;
 
-  if completed is not null then
-    children := tasker._hold_children(completed, templates);
-    if children.held_up is not null then
-      -- Of all parents of such a child only those that are about to be done: a failure counts whatever becomes of it.
-      held_up := array(select i from unnest(completed) i where i in (select unnest(children.held_up)));
-      outcomes := array(select o from unnest(outcomes) o where not (o.success and o.step_id in (select unnest(held_up))));
-      completed := array(select i from unnest(completed) i where i not in (select unnest(held_up)));
-    end if;
-  end if;
+    children := tasker._hold_children(ended.step_ids, ended.templates);
+    exit when children.held_up is null;
+    -- Of all parents of such a child only those that are about to be done: a failure counts whatever becomes of it.
+    held_up := array(select i from unnest(ended.step_ids) i where i in (select unnest(children.held_up)));
+    outcomes := array(select o from unnest(outcomes) o where not (o.success and o.step_id in (select unnest(held_up))));
+  end loop;
 
   if failed then
     over := tasker._fail_attempts(outcomes, at);
   end if;
 
-  if completed <> '{}' then
-    select array_agg(o.step_id) as step_ids, array_agg(o.attempt) as attempts, array_agg(o.from_state) as from_states,
-      array_agg(o.results) as results,
-      array_agg(case when o.metadata is not null then jsonb_build_object('orchestration_metadata', o.metadata) end) as metadata,
-      array_agg(o.took_ms) as took_ms
-    into ended
-    from unnest(outcomes) o
-    where o.success;
+  if ended.step_ids is not null then
     if not tasker._write_complete(ended.step_ids, ended.results, at) then
       update tasker.steps s
       set state = 'complete', results = e.results, finished_at = at
@@ -55,10 +51,10 @@ begin
   from unnest(outcomes) o
   group by o.namespace_id, o.template_id;
 
-  if completed <> '{}' then
-    perform tasker._publish_step_ends(completed, at);
+  if ended.step_ids is not null then
+    perform tasker._publish_step_ends(ended.step_ids, at);
     ready := children.ready;
-    over := over || tasker._release_children(completed, children.ready, children.unready, children.still_missing);
+    over := over || tasker._release_children(ended.step_ids, children.ready, children.unready, children.still_missing);
   end if;
 
   -- An index without an entry, nearly always.

@@ -18,11 +18,10 @@ begin
     where s.step_id = c.step_id;
   end if;
 
-  -- The frequent case of a single result needs no query.
-  if cardinality(_release_children.parents) = 1 and cardinality(_release_children.ready) = 1 then
+  -- In a chain the one that ends and the one that becomes ready cancel out, and nothing changes.
+  if tasker._are_of_same_tasks(_release_children.parents, _release_children.ready) then
     return null;
   end if;
-  -- In a chain the one that ends and the one that becomes ready cancel out: no update.
   with change as (
     select x.task_id, sum(x.active) as active
     from (

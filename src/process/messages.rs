@@ -8,7 +8,8 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 use pgrx::{AnyElement, Array, Uuid};
 
-use super::table::Reader;
+use super::steps;
+use super::table::{Key, Reader};
 use super::values::{array, row};
 use crate::error::{Error, raise};
 use crate::guc;
@@ -107,12 +108,12 @@ impl Source {
             Source {
                 steps: Reader::open(
                     c"steps",
-                    c"steps_pkey",
+                    steps::KEY,
                     [c"template_step_id", c"attempts", c"max_attempts", c"state", c"results"],
                 ),
                 tasks: Reader::open(
                     c"tasks",
-                    c"tasks_pkey",
+                    Key { index: c"tasks_pkey", column: c"task_id" },
                     [
                         c"state",
                         c"stopping",
@@ -126,7 +127,7 @@ impl Source {
                 ),
                 nodes: Reader::open(
                     c"template_steps",
-                    c"template_steps_pkey",
+                    Key { index: c"template_steps_pkey", column: c"template_step_id" },
                     [
                         c"timeout_seconds",
                         c"name",

@@ -7,11 +7,11 @@ use pgrx::fcinfo::pg_getarg_datum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
-use super::table::{Column, Table};
+use super::table::{Column, Key, Table};
 use super::values::elements;
 
 const TABLE: &CStr = c"steps";
-const KEY: &CStr = c"steps_pkey";
+pub const KEY: Key = Key { index: c"steps_pkey", column: c"step_id" };
 
 /// Writes the rows of steps of tasks that start. The arrays have an element for each step.
 #[pg_extern(
@@ -36,7 +36,7 @@ fn _write_steps(fcinfo: FunctionCallInfo) -> bool {
             .set(c"finished_at", each(5, pg_sys::TIMESTAMPTZOID))
             .set(c"ordinal", 0_i32.into_datum().map(Column::One))
             .set(c"attempts", 0_i32.into_datum().map(Column::One))
-            .append();
+            .append(Some(KEY));
         true
     }
 }
@@ -110,7 +110,7 @@ fn _write_step_transitions(fcinfo: FunctionCallInfo) -> bool {
             .set(c"actor", session_user().map(Column::One))
             .set(c"metadata", each(5, pg_sys::JSONBOID))
             .set(c"execution_time_ms", each(6, pg_sys::INT4OID))
-            .append();
+            .append(None);
         true
     }
 }

@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::ptr::null_mut;
 
 use pgrx::direct_function_call;
+use pgrx::itemptr::item_pointer_get_block_number_no_check;
 use pgrx::pg_sys::{AttrNumber, Datum, EState, Oid, Relation, ResultRelInfo, ScanKeyData, TupleTableSlot};
 use pgrx::prelude::*;
 
@@ -97,8 +98,9 @@ impl Table {
         unsafe { attribute(self.relation, name) }
     }
 
-    /// Appends as many rows as the columns with a value for each row have, and closes the table.
-    pub fn append(self) {
+    /// Appends as many rows as the columns with a value for each row have, and closes the table. Where the rows have a key
+    /// they will be found by it without the index.
+    pub fn append(self, key: Option<Key>) {
         let rows = self.columns.iter().find_map(|(_, column)| match column {
             Column::Each(values) => Some(values.len()),
             _ => None,
@@ -106,6 +108,7 @@ impl Table {
         let rows = rows.unwrap_or_default();
         // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
         unsafe {
+            let key_column = key.map(|key| attribute(self.relation, key.column));
             for first in (0..rows).step_by(PORTION) {
                 let mut slots: Vec<_> = (first..rows.min(first + PORTION)).map(|row| self.appended(row)).collect();
                 for slot in &slots {
@@ -122,6 +125,9 @@ impl Table {
                 );
                 for slot in slots {
                     self.index(slot);
+                    if let Some(column) = key_column {
+                        places::note(self.relation, bigint(slot, column), (*slot).tts_tid);
+                    }
                     pg_sys::ExecDropSingleTupleTableSlot(slot);
                 }
                 self.forget_row();
@@ -141,22 +147,24 @@ impl Table {
         }
     }
 
-    /// Updates the rows with these keys of an index, of a single bigint column and unique, and closes the table. A key
-    /// that has no row is passed over. A row that is locked is waited for; one that has been changed since is an error.
+    /// Updates the rows with these keys, and closes the table. A key that has no row is passed over. A row that is locked
+    /// is waited for; one that has been changed since is an error.
     ///
     /// # Safety
-    /// The index is one of the table's.
-    pub unsafe fn update(self, index: &CStr, keys: &[Option<Datum>]) {
+    /// The keys are bigints, and the index is one of the table's.
+    pub unsafe fn update(self, key: Key, keys: &[Option<Datum>]) {
         // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
         unsafe {
-            let mut rows = Rows::open(self.relation, index);
+            let mut rows = Rows::open(self.relation, key);
             let new = pg_sys::MakeSingleTupleTableSlot((*self.relation).rd_att, &raw const pg_sys::TTSOpsVirtual);
             for (row, key) in keys.iter().enumerate() {
-                if let Some(old) = key.and_then(|key| rows.find(key)) {
+                let Some(key) = key.map(|key| key.value() as i64) else { continue };
+                if let Some(old) = rows.find(key) {
                     (*new).tts_values.copy_from_nonoverlapping((*old).tts_values, self.width());
                     (*new).tts_isnull.copy_from_nonoverlapping((*old).tts_isnull, self.width());
                     self.fill(new, row);
                     pg_sys::ExecSimpleRelationUpdate(self.target, self.state, null_mut(), old, new);
+                    places::note(self.relation, key, (*new).tts_tid);
                     pg_sys::ExecClearTuple(new);
                     self.forget_row();
                 }
@@ -215,20 +223,93 @@ impl Table {
     }
 }
 
-/// The rows of a table by a unique index of a single bigint column, as the statement's snapshot shows them.
+/// A unique index of a single bigint column.
+#[derive(Clone, Copy)]
+pub struct Key {
+    pub index: &'static CStr,
+    pub column: &'static CStr,
+}
+
+/// The rows of a table by key, as the statement's snapshot shows them.
 struct Rows {
-    index: Relation,
-    scan: pg_sys::IndexScanDesc,
-    key: ScanKeyData,
+    table: Relation,
+    key: Key,
+    column: AttrNumber,
+    /// How many blocks the table has at least: nobody can cut it while it is open.
+    blocks: u32,
     slot: *mut TupleTableSlot,
+    scan: Option<Scan>,
 }
 
 impl Rows {
-    unsafe fn open(table: Relation, index: &CStr) -> Rows {
+    unsafe fn open(table: Relation, key: Key) -> Rows {
+        // SAFETY: the table is open.
+        unsafe {
+            let column = attribute(table, key.column);
+            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM);
+            Rows { table, key, column, blocks, slot: pg_sys::table_slot_create(table, null_mut()), scan: None }
+        }
+    }
+
+    /// The row with a key, all of its columns taken apart, until the next is looked for.
+    unsafe fn find(&mut self, key: i64) -> Option<*mut TupleTableSlot> {
+        // SAFETY: the table is open.
+        unsafe {
+            if !self.fetch(key) {
+                let scan = self.scan.get_or_insert_with(|| Scan::open(self.table, self.key.index));
+                if !scan.find(key, self.slot) {
+                    return None;
+                }
+                pg_sys::slot_getallattrs(self.slot);
+                places::note(self.table, key, (*self.slot).tts_tid);
+            }
+        }
+        Some(self.slot)
+    }
+
+    /// The same where it was last seen. Not there when it has got a new version, or has gone with the transaction that
+    /// wrote it: another row may have its place then.
+    unsafe fn fetch(&mut self, key: i64) -> bool {
+        // SAFETY: the block exists, and the column is a bigint.
+        unsafe {
+            let Some(mut place) = places::of(self.table, key) else { return false };
+            if item_pointer_get_block_number_no_check(place) >= self.blocks
+                || !pg_sys::table_tuple_fetch_row_version(
+                    self.table,
+                    &raw mut place,
+                    pg_sys::GetActiveSnapshot(),
+                    self.slot,
+                )
+            {
+                return false;
+            }
+            pg_sys::slot_getallattrs(self.slot);
+            bigint(self.slot, self.column) == key
+        }
+    }
+
+    unsafe fn close(self) {
+        // SAFETY: opened in `open`.
+        unsafe {
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            if let Some(scan) = self.scan {
+                scan.close();
+            }
+        }
+    }
+}
+
+struct Scan {
+    index: Relation,
+    scan: pg_sys::IndexScanDesc,
+    key: ScanKeyData,
+}
+
+impl Scan {
+    unsafe fn open(table: Relation, index: &CStr) -> Scan {
         // SAFETY: the table is open; an unknown index is an error.
         unsafe {
-            let schema = (*(*table).rd_rel).relnamespace;
-            let id = pg_sys::get_relname_relid(index.as_ptr(), schema);
+            let id = pg_sys::get_relname_relid(index.as_ptr(), (*(*table).rd_rel).relnamespace);
             let index = pg_sys::index_open(id, pg_sys::AccessShareLock as i32);
             let snapshot = pg_sys::GetActiveSnapshot();
             #[cfg(not(feature = "pg18"))]
@@ -238,31 +319,59 @@ impl Rows {
             let mut key = ScanKeyData::default();
             let equal = pg_sys::BTEqualStrategyNumber as u16;
             pg_sys::ScanKeyInit(&raw mut key, 1, equal, pg_sys::F_INT8EQ.into(), Datum::null());
-            Rows { index, scan, key, slot: pg_sys::table_slot_create(table, null_mut()) }
+            Scan { index, scan, key }
         }
     }
 
-    /// The row with a key, all of its columns taken apart, until the next is looked for.
-    unsafe fn find(&mut self, key: Datum) -> Option<*mut TupleTableSlot> {
-        self.key.sk_argument = key;
-        // SAFETY: the scan is open, and the key a bigint.
+    unsafe fn find(&mut self, key: i64, slot: *mut TupleTableSlot) -> bool {
+        self.key.sk_argument = key.into();
+        // SAFETY: the scan is open, and the index is of a bigint.
         unsafe {
             pg_sys::index_rescan(self.scan, &raw mut self.key, 1, null_mut(), 0);
-            if !pg_sys::index_getnext_slot(self.scan, pg_sys::ScanDirection::ForwardScanDirection, self.slot) {
-                return None;
-            }
-            pg_sys::slot_getallattrs(self.slot);
+            pg_sys::index_getnext_slot(self.scan, pg_sys::ScanDirection::ForwardScanDirection, slot)
         }
-        Some(self.slot)
     }
 
     unsafe fn close(self) {
         // SAFETY: opened in `open`.
         unsafe {
-            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
             pg_sys::index_endscan(self.scan);
             pg_sys::index_close(self.index, pg_sys::NoLock as i32);
         }
+    }
+}
+
+/// Where this process has last seen rows. A look there costs a third of one by index, and a session comes back to the rows
+/// of a step a few times in its life. Whoever looks makes sure that the row is there.
+mod places {
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+
+    use pgrx::pg_sys::{ItemPointerData, Oid, Relation};
+
+    /// So many are known at most, some 3 MB; then all are forgotten.
+    const MOST: usize = 1 << 16;
+
+    thread_local! {
+        /// By table and key.
+        static PLACES: RefCell<HashMap<(Oid, i64), ItemPointerData>> = RefCell::default();
+    }
+
+    pub unsafe fn of(table: Relation, key: i64) -> Option<ItemPointerData> {
+        // SAFETY: the table is open.
+        let table = unsafe { (*table).rd_id };
+        PLACES.with_borrow(|places| places.get(&(table, key)).copied())
+    }
+
+    pub unsafe fn note(table: Relation, key: i64, place: ItemPointerData) {
+        // SAFETY: the table is open.
+        let table = unsafe { (*table).rd_id };
+        PLACES.with_borrow_mut(|places| {
+            if places.len() >= MOST {
+                places.clear();
+            }
+            places.insert((table, key), place);
+        });
     }
 }
 
@@ -274,16 +383,14 @@ pub struct Reader<const N: usize> {
 }
 
 impl<const N: usize> Reader<N> {
-    /// By a unique index of a single bigint column.
-    ///
     /// # Safety
     /// In a statement; closed before it ends.
-    pub unsafe fn open(table: &CStr, index: &CStr, columns: [&CStr; N]) -> Reader<N> {
+    pub unsafe fn open(table: &CStr, key: Key, columns: [&CStr; N]) -> Reader<N> {
         // SAFETY: what does not exist is an error.
         unsafe {
             let table = open(table, pg_sys::AccessShareLock);
             let columns = columns.map(|name| attribute(table, name));
-            Reader { table, rows: Rows::open(table, index), columns }
+            Reader { table, rows: Rows::open(table, key), columns }
         }
     }
 
@@ -291,7 +398,7 @@ impl<const N: usize> Reader<N> {
     pub fn find(&mut self, key: i64) -> Option<[Option<Datum>; N]> {
         // SAFETY: the slot has a place for each column of the table.
         unsafe {
-            let slot = self.rows.find(key.into())?;
+            let slot = self.rows.find(key)?;
             Some(self.columns.map(|column| {
                 let place = (column - 1) as usize;
                 (!*(*slot).tts_isnull.add(place)).then(|| *(*slot).tts_values.add(place))
@@ -322,6 +429,12 @@ unsafe fn attribute(table: Relation, name: &CStr) -> AttrNumber {
         0 => error!("column {name:?} is missing"),
         number => number,
     }
+}
+
+/// What a row has in a column of this type that is never null.
+unsafe fn bigint(slot: *mut TupleTableSlot, column: AttrNumber) -> i64 {
+    // SAFETY: the slot holds a row, taken apart.
+    unsafe { (*(*slot).tts_values.add((column - 1) as usize)).value() as i64 }
 }
 
 /// Whether a write is nothing but rows and entries of indexes.

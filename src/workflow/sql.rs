@@ -139,3 +139,10 @@ fn _graph(graph: JsonB, format: &str) -> String {
 fn _uuid7() -> Uuid {
     Uuid::from_bytes(*uuid::Uuid::now_v7().as_bytes())
 }
+
+/// Whether the steps of two lists are of the same tasks, in the same order.
+#[pg_extern(immutable, strict, parallel_safe)]
+fn _are_of_same_tasks(steps: Array<i64>, others: Array<i64>) -> bool {
+    let tasks = |steps: &Array<i64>| steps.iter().map(|step| step.map(|step| step >> 16)).collect::<Vec<_>>();
+    tasks(&steps) == tasks(&others)
+}
