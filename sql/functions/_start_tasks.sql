@@ -49,16 +49,20 @@ begin
     from unnest(created.skipped) s;
   end if;
 
-  with active as (
-    select r >> 16 as task_id, count(*) as steps
-    from unnest(created.ready) r
-    group by 1
-  ), started as (
+  with started as (
     update tasker.tasks t
-    set state = 'in_progress', started_at = at, active_steps = coalesce(a.steps, 0)
-    from unnest(_start_tasks.task_ids) i(task_id)
-    left join active a on a.task_id = i.task_id
-    where t.task_id = i.task_id and t.state = 'pending'
+    set state = 'in_progress', started_at = at, active_steps = a.active
+    -- Not a join of tasks with counts: that would be a loop in a loop.
+    from (
+      select i.task_id, sum(i.active) as active
+      from (
+        select id, 0 from unnest(_start_tasks.task_ids) id
+        union all
+        select step_id >> 16, 1 from unnest(created.ready) step_id
+      ) i(task_id, active)
+      group by i.task_id
+    ) a
+    where t.task_id = a.task_id and t.state = 'pending'
     returning t.task_id, t.template_id, t.active_steps
   ), audited as (
     insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor)
