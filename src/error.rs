@@ -20,6 +20,8 @@ pub enum Error {
     MessageSize(i64),
     /// There is no memory for a step's message: the step's id.
     MessageMemory(i64),
+    /// A row cannot be updated, as somebody else is changing it.
+    RowChanges,
     /// `_setting` was asked for a setting that does not exist.
     Setting { name: String, known: String },
 }
@@ -59,6 +61,11 @@ impl Error {
                 ERRCODE_OUT_OF_MEMORY,
                 format!("out of memory for the message of step {step_id}"),
                 "Lower tasker.max_message_bytes, so that the results of its parents are left out.".to_owned(),
+            ),
+            Self::RowChanges => (
+                ERRCODE_T_R_SERIALIZATION_FAILURE,
+                "a row is being changed by somebody else".to_owned(),
+                "Try again.".to_owned(),
             ),
             Self::Setting { name, known } => (
                 ERRCODE_UNDEFINED_OBJECT,

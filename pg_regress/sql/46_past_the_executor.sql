@@ -84,11 +84,52 @@ select count(*) - :count as written, count(distinct step_transition_id) = count(
 -- What a row must have is asked for.
 \set VERBOSITY terse
 select tasker._audit_steps(array[1::bigint], tasker.clock(), array[null::integer], array['a'], 'b');
-select tasker._write_complete(array[(:plain::bigint << 16) + 2], array[null::jsonb], null) is null as not_done;
 select tasker._write_enqueued(array[(:plain::bigint << 16) + 2], array[-1], array[1::bigint], tasker.clock());
 \set VERBOSITY default
--- Who is not there is passed over.
-select tasker._write_enqueued(array[-1::bigint], array[1], array[1::bigint], tasker.clock());
-delete from tasker.step_transitions where step_id = (:plain::bigint << 16) + 1 and attempt > 1;
+-- A step that is not there is passed over, and of several updates of one the first is made.
+begin;
+select tasker._write_enqueued(array[-1, (:changed::bigint << 16) + 2, (:changed::bigint << 16) + 2], array[1, 2, 3], array[1, 2, 3]::bigint[], tasker.clock());
+select attempts, msg_id from tasker.steps where step_id = (:changed::bigint << 16) + 2;
+rollback;
+
+-- Rows that have moved since this session has seen them are found, whatever is in their places.
+delete from tasker.steps where task_id = :plain;
+delete from tasker.step_transitions where step_id >> 16 = :plain;
+delete from tasker.task_transitions where task_id = :plain;
+delete from tasker.in_flight_deltas d where d.namespace_id = (select n.namespace_id from tasker.namespaces n where n.name = 'test_audit');
+insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
+select t.namespace_id, t.template_id, count(*)
+from tasker.steps s join tasker.tasks t using (task_id)
+where s.state in ('enqueued', 'in_progress') and t.task_id in (:watched, :changed)
+group by 1, 2;
+delete from tasker.tasks where task_id = :plain;
+vacuum full tasker.steps;
+vacuum full tasker.tasks;
+select pg_temp.run() as moved \gset
+select count(*) from tasker.complete_steps(array(
+  select jsonb_build_object('step_id', s.step_id, 'attempt', s.attempts, 'status', 'success')
+  from tasker.steps s where s.task_id in (:watched, :changed, :moved) and s.state in ('enqueued', 'in_progress')));
+call pg_temp.passes();
+select count(*) filter (where state = 'complete') as complete, count(*) from tasker.tasks where task_id in (:watched, :changed, :moved);
+
+-- A ready step that stands in `waiting` as well, whoever has put it there, is enqueued once, and stops nobody.
+select tasker.request_task('test_audit', 'pair') as twice \gset
+call pg_temp.passes();
+insert into tasker.waiting (namespace_id, template_id, task_id, step_id, since, priority)
+select t.namespace_id, t.template_id, t.task_id, (t.task_id << 16) + 2, now(), t.priority from tasker.tasks t where t.task_id = :twice;
+select pgmq.send('orchestration_step_results', jsonb_build_object('step_id', (:twice::bigint << 16) + 1, 'attempt', 1, 'status', 'success')) > 0 as sent;
+select settled, enqueued from tasker.orchestrate();
+select s.state, count(q.msg_id) as messages
+from tasker.steps s left join pgmq.q_test_audit_queue q on (q.message ->> 'step_id')::bigint = s.step_id
+where s.step_id = (:twice::bigint << 16) + 2
+group by 1;
+
+-- A column that somebody has added with a default gets it.
+alter table tasker.steps add column colour text not null default 'blue';
+select pg_temp.run() as coloured \gset
+select distinct s.colour, s.state from tasker.steps s where s.task_id = :coloured and (s.step_id & 65535) = 1;
+alter table tasker.steps drop column colour;
+select pg_temp.run() as dropped \gset
+select s.state from tasker.steps s where s.task_id = :dropped and (s.step_id & 65535) = 1;
 select count(*) from tasker.cancel_tasks(namespace => 'test_audit', dry_run => false);
 select * from tasker.check();

@@ -37,7 +37,7 @@ begin
   end if;
 
   if ended.step_ids is not null then
-    if not tasker._write_complete(ended.step_ids, ended.results, at) then
+    if tasker._write_complete(ended.step_ids, ended.results, at) is not true then
       update tasker.steps s
       set state = 'complete', results = e.results, finished_at = at
       from unnest(ended.step_ids, ended.results) e(step_id, results)

@@ -16,7 +16,7 @@ begin
   end if;
   msg_ids := tasker._send(namespace.name || '_queue', sent.messages);
 
-  if not tasker._write_enqueued(sent.sent_ids, sent.attempts, msg_ids, at) then
+  if tasker._write_enqueued(sent.sent_ids, sent.attempts, msg_ids, at) is not true then
     update tasker.steps s
     set state = 'enqueued', attempts = e.attempt, msg_id = e.msg_id, enqueued_at = at, remaining_parents = 0,
       started_at = null, reported_at = null, reported_status = null, next_retry_at = null, worker_id = null

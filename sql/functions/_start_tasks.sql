@@ -6,48 +6,53 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  created record;
+  -- A template may have 65,535 steps, and the lists below hold all steps of so many tasks.
+  at_a_time constant integer := 100;
+  begun     bigint[];
+  created   record;
 begin
-  select array_agg(c.step_id) as step_ids, array_agg(c.template_step_id) as template_step_ids,
-    array_agg(c.max_attempts) as max_attempts, array_agg(c.state) as states, array_agg(c.remaining_parents) as remaining_parents,
-    array_agg(case when c.state = 'skipped' then at end) as finished_at,
-    array_agg(c.step_id) filter (where c.state = 'pending' and c.remaining_parents = 0) as ready,
-    array_agg(c.step_id) filter (where c.state = 'skipped') as skipped
-  into created
-  from (
-    select (t.task_id << 16) + 1 + ts.step_index as step_id, ts.template_step_id, ts.max_attempts,
-      case when ts.name = any(t.bypass_steps) then 'skipped' else 'pending' end as state,
-      ts.parent_count - case
-        when t.bypass_steps = '{}' then 0
-        else (
-          select count(*)::integer
-          from tasker.template_dependencies d
-          join tasker.template_steps p on p.template_id = d.template_id and p.step_index = d.parent_index
-          where d.template_id = t.template_id and d.child_index = ts.step_index and p.name = any(t.bypass_steps))
-      end as remaining_parents
-    from tasker.tasks t
-    join tasker.template_steps ts on ts.template_id = t.template_id
-    where t.task_id = any(_start_tasks.task_ids) and t.state = 'pending'
-    order by t.task_id, ts.step_index
-  ) c;
-  if created.step_ids is null then
-    return;
-  end if;
-  _start_tasks.ready := created.ready;
+  for n in 1 .. cardinality(_start_tasks.task_ids) by at_a_time loop
+    select array_agg(c.step_id) as step_ids, array_agg(c.template_step_id) as template_step_ids,
+      array_agg(c.max_attempts) as max_attempts, array_agg(c.state) as states, array_agg(c.remaining_parents) as remaining_parents,
+      array_agg(case when c.state = 'skipped' then at end) as finished_at,
+      array_agg(c.step_id) filter (where c.state = 'pending' and c.remaining_parents = 0) as ready,
+      array_agg(c.step_id) filter (where c.state = 'skipped') as skipped,
+      array_agg(c.task_id) filter (where c.step_index = 0) as task_ids
+    into created
+    from (
+      select t.task_id, ts.step_index, (t.task_id << 16) + 1 + ts.step_index as step_id, ts.template_step_id, ts.max_attempts,
+        case when ts.name = any(t.bypass_steps) then 'skipped' else 'pending' end as state,
+        ts.parent_count - case
+          when t.bypass_steps = '{}' then 0
+          else (
+            select count(*)::integer
+            from tasker.template_dependencies d
+            join tasker.template_steps p on p.template_id = d.template_id and p.step_index = d.parent_index
+            where d.template_id = t.template_id and d.child_index = ts.step_index and p.name = any(t.bypass_steps))
+        end as remaining_parents
+      from tasker.tasks t
+      join tasker.template_steps ts on ts.template_id = t.template_id
+      where t.task_id = any(_start_tasks.task_ids[n : n + at_a_time - 1]) and t.state = 'pending'
+      order by t.task_id, ts.step_index
+    ) c;
+    continue when created.step_ids is null;
 
-  if not tasker._write_steps(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
-    created.remaining_parents, created.finished_at) then
-    insert into tasker.steps (step_id, task_id, template_step_id, max_attempts, state, remaining_parents, finished_at)
-    select c.step_id, c.step_id >> 16, c.template_step_id, c.max_attempts, c.state, c.remaining_parents, c.finished_at
-    from unnest(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
-      created.remaining_parents, created.finished_at)
-      c(step_id, template_step_id, max_attempts, state, remaining_parents, finished_at);
-  end if;
-  if created.skipped is not null then
-    insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
-    select s, at, 0, 'pending', 'skipped', session_user, '{"reason": "bypass_steps"}'
-    from unnest(created.skipped) s;
-  end if;
+    if tasker._write_steps(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
+      created.remaining_parents, created.finished_at) is not true then
+      insert into tasker.steps (step_id, task_id, template_step_id, max_attempts, state, remaining_parents, finished_at)
+      select c.step_id, c.step_id >> 16, c.template_step_id, c.max_attempts, c.state, c.remaining_parents, c.finished_at
+      from unnest(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
+        created.remaining_parents, created.finished_at)
+        c(step_id, template_step_id, max_attempts, state, remaining_parents, finished_at);
+    end if;
+    if created.skipped is not null then
+      insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
+      select s, at, 0, 'pending', 'skipped', session_user, '{"reason": "bypass_steps"}'
+      from unnest(created.skipped) s;
+    end if;
+    begun := begun || created.task_ids;
+    _start_tasks.ready := _start_tasks.ready || created.ready;
+  end loop;
 
   with started as (
     update tasker.tasks t
@@ -56,13 +61,13 @@ begin
     from (
       select i.task_id, sum(i.active) as active
       from (
-        select id, 0 from unnest(_start_tasks.task_ids) id
+        select id, 0 from unnest(begun) id
         union all
-        select step_id >> 16, 1 from unnest(created.ready) step_id
+        select step_id >> 16, 1 from unnest(_start_tasks.ready) step_id
       ) i(task_id, active)
       group by i.task_id
     ) a
-    where t.task_id = a.task_id and t.state = 'pending'
+    where t.task_id = a.task_id
     returning t.task_id, t.template_id, t.active_steps
   ), audited as (
     insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor)

@@ -1,7 +1,7 @@
 //! The messages of steps that are ready, read from the rows that they are put together from: key by key, without a plan
 //! to begin, and what many of them share only once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::fcinfo::pg_getarg;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
@@ -17,7 +17,8 @@ use crate::workflow::jsonb::Failure;
 use crate::workflow::message::step::{Parent, Step, step_message};
 
 /// The messages of ready steps of one namespace, in the order given, with what enqueueing needs to know beside them.
-/// Steps that are not to be tried any more (their task has stopped) are left out. `enqueued_at` is what messages say.
+/// Steps that are not to be tried any more (their task has stopped) are left out, and so is a step that comes again.
+/// `enqueued_at` is what messages say.
 #[pg_extern(
     stable,
     sql = "create function tasker._step_messages(step_ids bigint[], enqueued_at text, out sent_ids bigint[], out states text[], out attempts integer[], out templates bigint[], out timeouts double precision[], out messages jsonb[]) stable strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
@@ -29,7 +30,9 @@ fn _step_messages(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
         let step_ids: Array<i64> = pg_getarg(fcinfo, 0)?;
         let enqueued_at: &[u8] = pg_getarg(fcinfo, 1)?;
         let mut source = Source::open();
-        for step_id in step_ids.iter().flatten() {
+        let mut seen = HashSet::with_capacity(step_ids.len());
+        for step_id in step_ids.iter().flatten().filter(|step_id| seen.insert(*step_id)) {
+            check_for_interrupts!();
             source.add_message(step_id, enqueued_at, &mut sent);
         }
         source.close();
@@ -155,19 +158,15 @@ impl Source {
             if !matches!(state.as_str(), "pending" | "waiting_for_retry") {
                 return None;
             }
-            let attempt = attempts.checked_add(1).unwrap_or_else(|| raise(Error::NoAttemptLeft(step_id)));
             let task_id = step_id >> 16;
             self.look_at_task(task_id)?;
             self.look_at_node(node_id)?;
             let (_, task) = self.task.as_ref().filter(|(_, task)| task.goes_on)?;
             let node = self.known_nodes.get(&node_id)?;
-            let mut results = Vec::with_capacity(node.parents.len());
-            for (index, _) in &node.parents {
-                let found = self.steps.find(parent_id(task_id, *index));
-                results.push(found.and_then(|[.., results]| value::<Vec<u8>>(results)));
-            }
+            let attempt = attempts.checked_add(1).unwrap_or_else(|| raise(Error::NoAttemptLeft(step_id)));
+            let results = results_of_parents(&mut self.steps, task_id, node);
             let timeout = node.timeout.unwrap_or_else(guc::step_timeout);
-            let message = message(step_id, attempt, max_attempts, timeout, enqueued_at, task, node, &results);
+            let message = message(step_id, attempt, max_attempts, timeout, enqueued_at, task, node, results.as_deref());
             sent.step_ids.push(step_id.into());
             sent.states.push(state.into_datum()?);
             sent.attempts.push(attempt.into());
@@ -234,6 +233,25 @@ impl Source {
     }
 }
 
+/// What the parents' results hold, a place for each; `None` when they are too large together to be in a message. Then they
+/// are not read either.
+unsafe fn results_of_parents(steps: &mut Reader<5>, task_id: i64, node: &Node) -> Option<Vec<Option<Vec<u8>>>> {
+    let mut left = guc::max_message_bytes();
+    let mut results = Vec::with_capacity(node.parents.len());
+    for (index, _) in &node.parents {
+        check_for_interrupts!();
+        let found = steps.find(parent_id(task_id, *index)).and_then(|[.., results]| results);
+        if let Some(datum) = found {
+            // SAFETY: the column is a jsonb. Its size is told from its head, wherever it is stored.
+            let size = unsafe { pg_sys::toast_raw_datum_size(datum) }.saturating_sub(size_of::<u32>());
+            left = left.checked_sub(size)?;
+        }
+        // SAFETY: the column is a jsonb.
+        results.push(unsafe { value::<Vec<u8>>(found) });
+    }
+    Some(results)
+}
+
 fn parent_id(task_id: i64, index: i32) -> i64 {
     (task_id << 16) + 1 + i64::from(index)
 }
@@ -247,7 +265,7 @@ fn message(
     enqueued_at: &[u8],
     task: &Task,
     node: &Node,
-    results: &[Option<Vec<u8>>],
+    results: Option<&[Option<Vec<u8>>]>,
 ) -> Vec<u8> {
     let mut hyphenated = uuid::Uuid::encode_buffer();
     let task_id = step_id >> 16;
@@ -271,14 +289,15 @@ fn message(
         initiator: task.initiator.as_deref(),
         tags: &tags,
     };
-    let parents: Vec<_> = (node.parents.iter().zip(results))
-        .map(|((index, name), results)| Parent {
+    let parents: Vec<_> = (0..)
+        .zip(&node.parents)
+        .map(|(place, (index, name))| Parent {
             step_id: parent_id(task_id, *index),
             name,
-            results: results.as_deref(),
+            results: results.and_then(|results| results.get::<usize>(place)?.as_deref()),
         })
         .collect();
-    step_message(&step, &parents, guc::max_message_bytes()).unwrap_or_else(|failure| match failure {
+    step_message(&step, &parents, results.is_none()).unwrap_or_else(|failure| match failure {
         Failure::Size => raise(Error::MessageSize(step_id)),
         Failure::Memory => raise(Error::MessageMemory(step_id)),
     })

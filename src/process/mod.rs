@@ -1,7 +1,8 @@
-//! What runs: shared memory, the wake at commit, the launcher, the orchestrators.
+//! What runs: shared memory, the wake at commit, the launcher, the orchestrators. And what reads and writes rows past the
+//! executor, or by plans of its own (`table`, `steps`, `messages`, `queue`).
 //!
 //! All `unsafe` of the crate is in here. Without `shared_preload_libraries` there is no shared memory and no worker;
-//! then everything below is a no-op and `tasker.orchestrate()` can be called by hand.
+//! then what is about them is a no-op and `tasker.orchestrate()` can be called by hand.
 
 mod caller;
 pub mod clock;

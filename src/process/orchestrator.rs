@@ -18,8 +18,10 @@ const IDENTITY_HOLDS: Duration = Duration::from_secs(60);
 const DISABLED_SLEEP: Duration = Duration::from_secs(60);
 /// A timer that is due but was left, because someone holds its rows, is looked at again after this.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
-/// From so many messages a pass on, the engine counts as busy; from the second number on, as many gather during a pass.
-const MANY: std::ops::Range<i64> = 32..200;
+/// From so many messages a pass on, the engine counts as busy.
+const MANY: i64 = 32;
+/// From so many on, enough gather while a pass runs.
+const PLENTY: i64 = 200;
 /// How long a busy engine lets messages gather before the next pass. A pass of 100 results costs 7 µs a result more than
 /// one of 300; an engine that is not busy begins at once.
 const GATHER: Duration = Duration::from_millis(2);
@@ -200,9 +202,11 @@ impl Orchestrator {
         record(&done);
         Ok(match done.more {
             true => Next::Again,
-            false if MANY.contains(&(done.counts.accepted + done.counts.settled)) => Next::Gather,
-            false if done.counts.accepted + done.counts.settled >= MANY.end => Next::Again,
-            false => Next::Sleep(until_due(&done)),
+            false => match done.counts.accepted + done.counts.settled {
+                ..MANY => Next::Sleep(until_due(&done)),
+                MANY..PLENTY => Next::Gather,
+                PLENTY.. => Next::Again,
+            },
         })
     }
 

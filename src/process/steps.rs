@@ -7,7 +7,7 @@ use pgrx::fcinfo::pg_getarg_datum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
-use super::table::{Column, Key, Table};
+use super::table::{Column, Key, Writer};
 use super::values::elements;
 
 const TABLE: &CStr = c"steps";
@@ -21,9 +21,8 @@ pub const KEY: Key = Key { index: c"steps_pkey", column: c"step_id" };
 fn _write_steps(fcinfo: FunctionCallInfo) -> bool {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let (Some(ids), Some(table)) = (elements(fcinfo, 0, pg_sys::INT8OID), Table::open(TABLE)) else {
-            return false;
-        };
+        let Some(ids) = elements(fcinfo, 0, pg_sys::INT8OID) else { return false };
+        let Some(table) = Writer::open(TABLE) else { return false };
         let each = |argument, element| elements(fcinfo, argument, element).map(Column::Each);
         let tasks = ids.iter().map(|id| id.map(|id| Datum::from(id.value() as i64 >> 16))).collect();
         table
@@ -36,8 +35,7 @@ fn _write_steps(fcinfo: FunctionCallInfo) -> bool {
             .set(c"finished_at", each(5, pg_sys::TIMESTAMPTZOID))
             .set(c"ordinal", 0_i32.into_datum().map(Column::One))
             .set(c"attempts", 0_i32.into_datum().map(Column::One))
-            .append(Some(KEY));
-        true
+            .append(Some(KEY))
     }
 }
 
@@ -49,9 +47,8 @@ fn _write_steps(fcinfo: FunctionCallInfo) -> bool {
 fn _write_enqueued(fcinfo: FunctionCallInfo) -> bool {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let (Some(keys), Some(table)) = (elements(fcinfo, 0, pg_sys::INT8OID), Table::open(TABLE)) else {
-            return false;
-        };
+        let Some(keys) = elements(fcinfo, 0, pg_sys::INT8OID) else { return false };
+        let Some(table) = Writer::open(TABLE) else { return false };
         table
             .set(c"state", "enqueued".into_datum().map(Column::One))
             .set(c"attempts", elements(fcinfo, 1, pg_sys::INT4OID).map(Column::Each))
@@ -76,9 +73,8 @@ fn _write_enqueued(fcinfo: FunctionCallInfo) -> bool {
 fn _write_complete(fcinfo: FunctionCallInfo) -> bool {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let (Some(keys), Some(table)) = (elements(fcinfo, 0, pg_sys::INT8OID), Table::open(TABLE)) else {
-            return false;
-        };
+        let Some(keys) = elements(fcinfo, 0, pg_sys::INT8OID) else { return false };
+        let Some(table) = Writer::open(TABLE) else { return false };
         table
             .set(c"state", "complete".into_datum().map(Column::One))
             .set(c"results", elements(fcinfo, 1, pg_sys::JSONBOID).map(Column::Each))
@@ -97,7 +93,7 @@ fn _write_complete(fcinfo: FunctionCallInfo) -> bool {
 fn _write_step_transitions(fcinfo: FunctionCallInfo) -> bool {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let Some(table) = Table::open(c"step_transitions") else { return false };
+        let Some(table) = Writer::open(c"step_transitions") else { return false };
         let each = |argument, element| elements(fcinfo, argument, element).map(Column::Each);
         let one = |argument| pg_getarg_datum(fcinfo, argument).map(Column::One);
         table
@@ -110,8 +106,7 @@ fn _write_step_transitions(fcinfo: FunctionCallInfo) -> bool {
             .set(c"actor", session_user().map(Column::One))
             .set(c"metadata", each(5, pg_sys::JSONBOID))
             .set(c"execution_time_ms", each(6, pg_sys::INT4OID))
-            .append(None);
-        true
+            .append(None)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows of our own tables past the executor, many in one call and with no plan to begin: read by key, appended by
-//! `heap_multi_insert` as COPY does, or updated by key as logical replication applies changes. CHECK constraints and
-//! indexes are the server's business in both; triggers, rules and row security are not, so a table with one of them is
-//! left to the executor.
+//! `heap_multi_insert` as COPY does, or updated by key. CHECK constraints and indexes are kept as the executor keeps them.
+//! What else a write may set off (triggers, rules, row security, generated columns) is not known here, so a table with
+//! any of it is left to the executor.
 
 use std::ffi::CStr;
 use std::ptr::null_mut;
@@ -10,6 +10,8 @@ use pgrx::direct_function_call;
 use pgrx::itemptr::item_pointer_get_block_number_no_check;
 use pgrx::pg_sys::{AttrNumber, Datum, EState, Oid, Relation, ResultRelInfo, ScanKeyData, TupleTableSlot};
 use pgrx::prelude::*;
+
+use crate::error::{Error, raise};
 
 /// So many rows are held in memory at once.
 const PORTION: usize = 500;
@@ -39,20 +41,20 @@ impl Column {
     }
 }
 
-/// A table of schema `tasker` that is written to. After an error the server closes what is open.
-pub struct Table {
+/// Writes to a table of schema `tasker`. After an error the server closes what is open.
+pub struct Writer {
     relation: Relation,
     target: *mut ResultRelInfo,
     state: *mut EState,
     columns: Vec<(AttrNumber, Column)>,
 }
 
-impl Table {
-    /// `None` where somebody has put a trigger, a rule or row security on the table: the executor must write then.
+impl Writer {
+    /// `None` where a write is more than rows, CHECK constraints and entries of indexes: the executor must do it then.
     ///
     /// # Safety
     /// In a transaction; closed before its statement ends.
-    pub unsafe fn open(name: &CStr) -> Option<Table> {
+    pub unsafe fn open(name: &CStr) -> Option<Writer> {
         // SAFETY: look-ups in catalogs; an unknown table is an error.
         unsafe {
             let relation = open(name, pg_sys::RowExclusiveLock);
@@ -64,7 +66,7 @@ impl Table {
             let target = pg_sys::palloc0(size_of::<ResultRelInfo>()).cast();
             pg_sys::InitResultRelInfo(target, relation, 0, null_mut(), 0);
             pg_sys::ExecOpenIndices(target, false);
-            Some(Table { relation, target, state, columns: Vec::new() })
+            Some(Writer { relation, target, state, columns: Vec::new() })
         }
     }
 
@@ -72,7 +74,7 @@ impl Table {
     ///
     /// # Safety
     /// The values are of the column's type.
-    pub unsafe fn set(mut self, name: &CStr, column: Option<Column>) -> Table {
+    pub unsafe fn set(mut self, name: &CStr, column: Option<Column>) -> Writer {
         if let Some(column) = column {
             // SAFETY: the table is open.
             self.columns.push((unsafe { self.attribute(name) }, column));
@@ -80,16 +82,24 @@ impl Table {
         self
     }
 
-    /// Gives a column the numbers of a sequence.
+    /// Gives an identity column the numbers of its sequence, which has this name if nobody has changed it.
     ///
     /// # Safety
-    /// The column is a bigint.
-    pub unsafe fn number(self, name: &CStr, sequence: &CStr) -> Table {
-        // SAFETY: a sequence that does not exist is an error when it is asked.
+    /// The column is an identity column.
+    pub unsafe fn number(self, name: &CStr, sequence: &CStr) -> Writer {
+        // SAFETY: the table is open; a column that is none is an error.
         unsafe {
-            // By its name: to ask for the column's own reads the catalog of dependencies, 27,000 instructions.
-            let sequence = pg_sys::get_relname_relid(sequence.as_ptr(), (*(*self.relation).rd_rel).relnamespace);
-            self.set(name, Some(Column::Next(sequence)))
+            // By its name first: to ask the column reads the catalog of dependencies, 27,000 instructions.
+            let mut id = pg_sys::get_relname_relid(sequence.as_ptr(), (*(*self.relation).rd_rel).relnamespace);
+            if id == Oid::INVALID {
+                let column = self.attribute(name);
+                #[cfg(any(feature = "pg15", feature = "pg16"))]
+                let own = pg_sys::getIdentitySequence((*self.relation).rd_id, column, false);
+                #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+                let own = pg_sys::getIdentitySequence(self.relation, column, false);
+                id = own;
+            }
+            self.set(name, Some(Column::Next(id)))
         }
     }
 
@@ -99,22 +109,26 @@ impl Table {
     }
 
     /// Appends as many rows as the columns with a value for each row have, and closes the table. Where the rows have a key
-    /// they will be found by it without the index.
-    pub fn append(self, key: Option<Key>) {
+    /// they will be found by it without the index. False, and nothing is written, when a column that is not named has a
+    /// default: the executor knows it.
+    pub fn append(self, key: Option<Key>) -> bool {
         let rows = self.columns.iter().find_map(|(_, column)| match column {
             Column::Each(values) => Some(values.len()),
             _ => None,
         });
-        let rows = rows.unwrap_or_default();
+        let rows = if self.knows_defaults() { rows.unwrap_or_default() } else { 0 };
         // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
         unsafe {
             let key_column = key.map(|key| attribute(self.relation, key.column));
+            let command = pg_sys::GetCurrentCommandId(true);
             for first in (0..rows).step_by(PORTION) {
+                check_for_interrupts!();
                 let mut slots: Vec<_> = (first..rows.min(first + PORTION)).map(|row| self.appended(row)).collect();
                 for slot in &slots {
                     pg_sys::ExecConstraints(self.target, *slot, self.state);
                 }
-                let command = pg_sys::GetCurrentCommandId(true);
+                // It leaves its copies of the rows behind.
+                let context = pg_sys::MemoryContextSwitchTo(self.row_memory());
                 pg_sys::heap_multi_insert(
                     self.relation,
                     slots.as_mut_ptr(),
@@ -123,17 +137,30 @@ impl Table {
                     0,
                     null_mut(),
                 );
+                pg_sys::MemoryContextSwitchTo(context);
                 for slot in slots {
-                    self.index(slot);
+                    self.index(slot, Change::Insert);
                     if let Some(column) = key_column {
                         places::note(self.relation, bigint(slot, column), (*slot).tts_tid);
                     }
                     pg_sys::ExecDropSingleTupleTableSlot(slot);
                 }
-                self.forget_row();
+                pg_sys::MemoryContextReset(self.row_memory());
             }
         }
+        let done = self.knows_defaults();
         self.close();
+        done
+    }
+
+    fn knows_defaults(&self) -> bool {
+        // SAFETY: the table is open.
+        unsafe {
+            let Some(constraints) = (*(*self.relation).rd_att).constr.as_ref() else { return true };
+            (0..constraints.num_defval.into())
+                .map(|n| (*constraints.defval.add(n)).adnum)
+                .all(|column| self.columns.iter().any(|(named, _)| *named == column))
+        }
     }
 
     unsafe fn appended(&self, row: usize) -> *mut TupleTableSlot {
@@ -147,32 +174,95 @@ impl Table {
         }
     }
 
-    /// Updates the rows with these keys, and closes the table. A key that has no row is passed over. A row that is locked
-    /// is waited for; one that has been changed since is an error.
+    /// Updates the rows with these keys, and closes the table. As UPDATE does it: a key that has no row is passed over, of
+    /// several updates of a row only the first is made, a row that is locked is waited for, and of one that has been
+    /// changed since, its last version is updated.
     ///
     /// # Safety
     /// The keys are bigints, and the index is one of the table's.
     pub unsafe fn update(self, key: Key, keys: &[Option<Datum>]) {
         // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
         unsafe {
+            pg_sys::CheckCmdReplicaIdentity(self.relation, pg_sys::CmdType::CMD_UPDATE);
             let mut rows = Rows::open(self.relation, key);
             let new = pg_sys::MakeSingleTupleTableSlot((*self.relation).rd_att, &raw const pg_sys::TTSOpsVirtual);
             for (row, key) in keys.iter().enumerate() {
+                check_for_interrupts!();
                 let Some(key) = key.map(|key| key.value() as i64) else { continue };
-                if let Some(old) = rows.find(key) {
-                    (*new).tts_values.copy_from_nonoverlapping((*old).tts_values, self.width());
-                    (*new).tts_isnull.copy_from_nonoverlapping((*old).tts_isnull, self.width());
-                    self.fill(new, row);
-                    pg_sys::ExecSimpleRelationUpdate(self.target, self.state, null_mut(), old, new);
-                    places::note(self.relation, key, (*new).tts_tid);
-                    pg_sys::ExecClearTuple(new);
-                    self.forget_row();
+                let Some(old) = rows.find(key) else { continue };
+                loop {
+                    match self.replace(old, new, row) {
+                        Replaced::Yes => break places::note(self.relation, key, (*new).tts_tid),
+                        Replaced::No => break,
+                        Replaced::HasLaterVersion => {}
+                    }
                 }
+                pg_sys::ExecClearTuple(new);
+                pg_sys::MemoryContextReset(self.row_memory());
             }
             pg_sys::ExecDropSingleTupleTableSlot(new);
             rows.close();
         }
         self.close();
+    }
+
+    /// Puts a new version in the place of the row in `old`. Where there is a later one, that is in `old` then, and locked.
+    unsafe fn replace(&self, old: *mut TupleTableSlot, new: *mut TupleTableSlot, row: usize) -> Replaced {
+        use pg_sys::TM_Result;
+        // SAFETY: both slots have a place for each column of the table.
+        unsafe {
+            (*new).tts_values.copy_from_nonoverlapping((*old).tts_values, self.width());
+            (*new).tts_isnull.copy_from_nonoverlapping((*old).tts_isnull, self.width());
+            self.fill(new, row);
+            pg_sys::ExecConstraints(self.target, new, self.state);
+
+            let command = pg_sys::GetCurrentCommandId(true);
+            let snapshot = pg_sys::GetActiveSnapshot();
+            let mut place = (*old).tts_tid;
+            let mut failure = pg_sys::TM_FailureData::default();
+            let (mut lock, mut indexes) = Default::default();
+            let result = pg_sys::table_tuple_update(
+                self.relation,
+                &raw mut place,
+                new,
+                command,
+                snapshot,
+                null_mut(),
+                true,
+                &raw mut failure,
+                &raw mut lock,
+                &raw mut indexes,
+            );
+            match result {
+                TM_Result::TM_Ok => {
+                    self.index(new, Change::Update(indexes));
+                    return Replaced::Yes;
+                }
+                TM_Result::TM_Updated => {}
+                TM_Result::TM_SelfModified | TM_Result::TM_Deleted => return Replaced::No,
+                _ => raise(Error::RowChanges),
+            }
+            let result = pg_sys::table_tuple_lock(
+                self.relation,
+                &raw mut place,
+                snapshot,
+                old,
+                command,
+                lock,
+                pg_sys::LockWaitPolicy::LockWaitBlock,
+                pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8,
+                &raw mut failure,
+            );
+            match result {
+                TM_Result::TM_Ok => {
+                    pg_sys::slot_getallattrs(old);
+                    pg_sys::ExecClearTuple(new);
+                    Replaced::HasLaterVersion
+                }
+                TM_Result::TM_SelfModified | TM_Result::TM_Deleted => Replaced::No,
+                _ => raise(Error::RowChanges),
+            }
+        }
     }
 
     unsafe fn fill(&self, slot: *mut TupleTableSlot, row: usize) -> *mut TupleTableSlot {
@@ -188,13 +278,28 @@ impl Table {
         }
     }
 
-    unsafe fn index(&self, slot: *mut TupleTableSlot) {
-        // SAFETY: the slot's row has been inserted, and the indexes are open.
+    unsafe fn index(&self, slot: *mut TupleTableSlot, change: Change) {
+        let (is_update, is_needed, only_summarizing) = change.of_indexes();
+        if !is_needed {
+            return;
+        }
+        // SAFETY: the slot's row has been written, and the indexes are open.
         unsafe {
             #[cfg(feature = "pg15")]
-            pg_sys::ExecInsertIndexTuples(self.target, slot, self.state, false, false, null_mut(), null_mut());
+            pg_sys::ExecInsertIndexTuples(self.target, slot, self.state, is_update, false, null_mut(), null_mut());
             #[cfg(not(feature = "pg15"))]
-            pg_sys::ExecInsertIndexTuples(self.target, slot, self.state, false, false, null_mut(), null_mut(), false);
+            pg_sys::ExecInsertIndexTuples(
+                self.target,
+                slot,
+                self.state,
+                is_update,
+                false,
+                null_mut(),
+                null_mut(),
+                only_summarizing,
+            );
+            #[cfg(feature = "pg15")]
+            let _ = only_summarizing;
         }
     }
 
@@ -203,13 +308,14 @@ impl Table {
         unsafe { (*(*self.relation).rd_att).natts as usize }
     }
 
-    /// Frees what constraints and indexes have computed.
-    fn forget_row(&self) {
-        // SAFETY: nothing of it is used any more.
+    /// Where constraints and indexes compute; to be reset now and then.
+    fn row_memory(&self) -> pg_sys::MemoryContext {
+        // SAFETY: the state lives until the table is closed.
         unsafe {
-            if let Some(context) = (*self.state).es_per_tuple_exprcontext.as_ref() {
-                pg_sys::MemoryContextReset(context.ecxt_per_tuple_memory);
+            if (*self.state).es_per_tuple_exprcontext.is_null() {
+                pg_sys::MakePerTupleExprContext(self.state);
             }
+            (*(*self.state).es_per_tuple_exprcontext).ecxt_per_tuple_memory
         }
     }
 
@@ -219,6 +325,39 @@ impl Table {
             pg_sys::ExecCloseIndices(self.target);
             pg_sys::FreeExecutorState(self.state);
             pg_sys::table_close(self.relation, pg_sys::NoLock as i32);
+        }
+    }
+}
+
+enum Replaced {
+    Yes,
+    /// It has gone, or has been updated by this command already.
+    No,
+    HasLaterVersion,
+}
+
+#[cfg(feature = "pg15")]
+type Indexes = bool;
+#[cfg(not(feature = "pg15"))]
+type Indexes = pg_sys::TU_UpdateIndexes::Type;
+
+enum Change {
+    Insert,
+    /// Which indexes need an entry for the new version.
+    Update(Indexes),
+}
+
+impl Change {
+    /// Whether it is an update, whether any index needs an entry, and whether only those that sum up blocks do.
+    fn of_indexes(&self) -> (bool, bool, bool) {
+        match *self {
+            Change::Insert => (false, true, false),
+            #[cfg(feature = "pg15")]
+            Change::Update(needed) => (true, needed, false),
+            #[cfg(not(feature = "pg15"))]
+            Change::Update(needed) => {
+                (true, needed != pg_sys::TU_UpdateIndexes::TU_None, needed == pg_sys::TU_UpdateIndexes::TU_Summarizing)
+            }
         }
     }
 }
@@ -349,8 +488,8 @@ mod places {
 
     use pgrx::pg_sys::{ItemPointerData, Oid, Relation};
 
-    /// So many are known at most, some 3 MB; then all are forgotten.
-    const MOST: usize = 1 << 16;
+    /// So many are known at most, some 2 MB; then all are forgotten.
+    const MOST: usize = 57_344; // 7/8 of a power of two, as full as the map's table gets
 
     thread_local! {
         /// By table and key.
@@ -437,13 +576,18 @@ unsafe fn bigint(slot: *mut TupleTableSlot, column: AttrNumber) -> i64 {
     unsafe { (*(*slot).tts_values.add((column - 1) as usize)).value() as i64 }
 }
 
-/// Whether a write is nothing but rows and entries of indexes.
+/// Whether a write is nothing but rows of a heap, CHECK constraints and entries of indexes.
 unsafe fn is_plain(table: Relation) -> bool {
     // SAFETY: the table is open.
     unsafe {
+        let kind = &*(*table).rd_rel;
+        let constraints = (*(*table).rd_att).constr.as_ref();
         (*table).trigdesc.is_null()
             && (*table).rd_rules.is_null()
-            && !(*(*table).rd_rel).relrowsecurity
-            && (*(*table).rd_rel).relkind == pg_sys::RELKIND_RELATION as i8
+            && !kind.relrowsecurity
+            && kind.relkind == pg_sys::RELKIND_RELATION as i8
+            && !kind.relispartition
+            && kind.relam == pg_sys::HEAP_TABLE_AM_OID
+            && !constraints.is_some_and(|constraints| constraints.has_generated_stored)
     }
 }

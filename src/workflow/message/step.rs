@@ -30,8 +30,8 @@ pub struct Parent<'a> {
     pub results: Option<&'a [u8]>,
 }
 
-/// The message; without the results of the parents when these are larger than `max_bytes` together.
-pub fn step_message(step: &Step, parents: &[Parent], max_bytes: usize) -> Result<Vec<u8>, Failure> {
+/// The message; `omitted`: it says that the results of the parents are left out.
+pub fn step_message(step: &Step, parents: &[Parent], omitted: bool) -> Result<Vec<u8>, Failure> {
     const KEYS: [&str; 10] = [
         "attempt",
         "step_id",
@@ -45,7 +45,6 @@ pub fn step_message(step: &Step, parents: &[Parent], max_bytes: usize) -> Result
         "execution_context",
     ];
     let size = parents.iter().filter_map(|parent| parent.results).map(<[u8]>::len).sum::<usize>();
-    let omitted = size > max_bytes;
     jsonb::object(capacity(step, parents, if omitted { 0 } else { size }), &KEYS, |values| {
         values.number(step.attempt);
         values.number(step.step_id);
@@ -187,8 +186,8 @@ mod tests {
             let parent = || Parent { step_id: i64::MIN, name: &text, results: Some(&list) };
             for count in [0, 1, 100] {
                 let parents: Vec<_> = (0..count).map(|_| parent()).collect();
-                for (max_bytes, results) in [(0, 0), (1000, 4 * count)] {
-                    let message = step_message(&step, &parents, max_bytes).expect("it is small");
+                for (omitted, results) in [(true, 0), (false, 4 * count)] {
+                    let message = step_message(&step, &parents, omitted).expect("it is small");
                     let asked = capacity(&step, &parents, results);
                     assert!(message.len() <= asked, "{} of {asked} bytes", message.len());
                 }
