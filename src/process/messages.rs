@@ -9,12 +9,13 @@ use pgrx::prelude::*;
 use pgrx::{AnyElement, Array, Uuid};
 
 use super::steps;
-use super::table::{Key, Reader};
+use super::table::read::{Key, Reader};
 use super::values::{array, row};
 use crate::error::{Error, raise};
 use crate::guc;
 use crate::workflow::jsonb::Failure;
 use crate::workflow::message::step::{Parent, Step, step_message};
+use crate::workflow::step_id::{step_of, task_of};
 
 /// The messages of ready steps of one namespace, in the order given, with what enqueueing needs to know beside them.
 /// Steps that are not to be tried any more (their task has stopped) are left out, and so is a step that comes again.
@@ -158,7 +159,7 @@ impl Source {
             if !matches!(state.as_str(), "pending" | "waiting_for_retry") {
                 return None;
             }
-            let task_id = step_id >> 16;
+            let task_id = task_of(step_id);
             self.look_at_task(task_id)?;
             self.look_at_node(node_id)?;
             let (_, task) = self.task.as_ref().filter(|(_, task)| task.goes_on)?;
@@ -240,7 +241,7 @@ unsafe fn results_of_parents(steps: &mut Reader<5>, task_id: i64, node: &Node) -
     let mut results = Vec::with_capacity(node.parents.len());
     for (index, _) in &node.parents {
         check_for_interrupts!();
-        let found = steps.find(parent_id(task_id, *index)).and_then(|[.., results]| results);
+        let found = steps.find(step_of(task_id, *index)).and_then(|[.., results]| results);
         if let Some(datum) = found {
             // SAFETY: the column is a jsonb. Its size is told from its head, wherever it is stored.
             let size = unsafe { pg_sys::toast_raw_datum_size(datum) }.saturating_sub(size_of::<u32>());
@@ -250,10 +251,6 @@ unsafe fn results_of_parents(steps: &mut Reader<5>, task_id: i64, node: &Node) -
         results.push(unsafe { value::<Vec<u8>>(found) });
     }
     Some(results)
-}
-
-fn parent_id(task_id: i64, index: i32) -> i64 {
-    (task_id << 16) + 1 + i64::from(index)
 }
 
 #[allow(clippy::too_many_arguments)] // what a message says
@@ -268,7 +265,7 @@ fn message(
     results: Option<&[Option<Vec<u8>>]>,
 ) -> Vec<u8> {
     let mut hyphenated = uuid::Uuid::encode_buffer();
-    let task_id = step_id >> 16;
+    let task_id = task_of(step_id);
     let tags: Vec<_> = task.tags.iter().map(Option::as_deref).collect();
     let step = Step {
         step_id,
@@ -292,7 +289,7 @@ fn message(
     let parents: Vec<_> = (0..)
         .zip(&node.parents)
         .map(|(place, (index, name))| Parent {
-            step_id: parent_id(task_id, *index),
+            step_id: step_of(task_id, *index),
             name,
             results: results.and_then(|results| results.get::<usize>(place)?.as_deref()),
         })

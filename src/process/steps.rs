@@ -7,8 +7,10 @@ use pgrx::fcinfo::pg_getarg_datum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
-use super::table::{Column, Key, Writer};
+use super::table::read::Key;
+use super::table::{Column, Writer};
 use super::values::elements;
+use crate::workflow::step_id::task_of;
 
 const TABLE: &CStr = c"steps";
 pub const KEY: Key = Key { index: c"steps_pkey", column: c"step_id" };
@@ -24,7 +26,7 @@ fn _write_steps(fcinfo: FunctionCallInfo) -> bool {
         let Some(ids) = elements(fcinfo, 0, pg_sys::INT8OID) else { return false };
         let Some(table) = Writer::open(TABLE) else { return false };
         let each = |argument, element| elements(fcinfo, argument, element).map(Column::Each);
-        let tasks = ids.iter().map(|id| id.map(|id| Datum::from(id.value() as i64 >> 16))).collect();
+        let tasks = ids.iter().map(|id| id.map(|id| task_of(id.value() as i64).into())).collect();
         table
             .set(c"step_id", Some(Column::Each(ids)))
             .set(c"task_id", Some(Column::Each(tasks)))

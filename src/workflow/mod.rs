@@ -7,4 +7,5 @@ pub mod jsonb;
 pub mod message;
 mod soundness;
 mod sql;
+pub mod step_id;
 pub mod template;

@@ -12,6 +12,7 @@ use super::graph::{Format, Graph};
 use super::jsonb;
 use super::message;
 use super::message::result::step_result;
+use super::step_id::task_of;
 use crate::error::{Error, raise};
 
 /// The delay after a failed attempt; see `backoff::retry_delay`. Negative times count as 0, an unknown policy as
@@ -143,6 +144,6 @@ fn _uuid7() -> Uuid {
 /// Whether the steps of two lists are of the same tasks, in the same order.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn _are_of_same_tasks(steps: Array<i64>, others: Array<i64>) -> bool {
-    let tasks = |steps: &Array<i64>| steps.iter().map(|step| step.map(|step| step >> 16)).collect::<Vec<_>>();
+    let tasks = |steps: &Array<i64>| steps.iter().map(|step| step.map(task_of)).collect::<Vec<_>>();
     tasks(&steps) == tasks(&others)
 }

@@ -2,6 +2,7 @@
 
 use super::MAX_EXACT;
 use crate::workflow::jsonb::read::{Number, Value, fields};
+use crate::workflow::step_id::task_of;
 
 /// What a step result says, as far as it is of the right types; see `RESULT`. A field that is null is missing.
 #[derive(Debug, Default, PartialEq)]
@@ -20,11 +21,6 @@ pub struct StepResult<'a> {
     pub other_task: Option<i64>,
     /// Whether it is without a doubt well-formed. Of others `result_fault` tells.
     pub plain: bool,
-}
-
-/// The task of a step.
-const fn task_of(step_id: i64) -> i64 {
-    step_id >> 16
 }
 
 /// Reads a result, in one go: some 4,000 instructions for a plain one, with its row for SQL.

@@ -64,6 +64,7 @@ fn capacity(step: &Step, parents: &[Parent], results: usize) -> usize {
     /// Keys, entries, numbers, padding.
     const ALL_ELSE: usize = 1024;
     const ALL_ELSE_OF_A_PARENT: usize = 128;
+    const ALL_ELSE_OF_A_TAG: usize = 4;
     let parts = [
         step.enqueued_at,
         step.namespace,
@@ -76,7 +77,6 @@ fn capacity(step: &Step, parents: &[Parent], results: usize) -> usize {
         step.context,
         step.initiator.unwrap_or_default(),
     ];
-    const ALL_ELSE_OF_A_TAG: usize = 4;
     let tags = step.tags.iter().map(|tag| ALL_ELSE_OF_A_TAG + tag.map_or(0, <[u8]>::len)).sum::<usize>();
     let parents = parents.iter().map(|parent| ALL_ELSE_OF_A_PARENT + parent.name.len()).sum::<usize>();
     ALL_ELSE + parts.iter().map(|part| part.len()).sum::<usize>() + tags + parents + results
