@@ -69,8 +69,8 @@ begin
     -- A task with nothing to enqueue, all of it bypassed, has taken a place that another can have at once.
     pass.more := pass.more or roots.over is not null;
   end if;
-  -- A claimed task may bring many roots.
-  if cardinality(chosen) > capacity.room or capacity.templates is not null or claimed then
+  -- What was claimed is in order and has room. A task that starts may bring many roots, though.
+  if starting <> '{}' or cardinality(chosen) > capacity.room or not claimed and capacity.templates is not null then
     fit := tasker._fit(chosen, capacity.room, capacity.templates, capacity.rooms, at);
     chosen := fit.step_ids;
     ready := ready || fit.left_over;
