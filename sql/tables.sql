@@ -114,7 +114,7 @@ create table tasker.template_dependencies (
 create index template_dependencies_by_child on tasker.template_dependencies (template_id, child_index, parent_index);
 comment on table tasker.template_dependencies is 'The edges of each template: the step at child_index depends on the one at parent_index.';
 
--- Their constraints: constraints.sql.
+-- Constraints of tasks, steps and timers: constraints.sql.
 create table tasker.tasks (
   task_id               bigint generated always as identity constraint tasks_pkey primary key,
   template_id           bigint not null,
@@ -207,13 +207,10 @@ comment on column tasker.waiting.claimed_by is 'The orchestrator outside that ho
 create table tasker.timers (
   timer_id bigint generated always as identity constraint timers_pkey primary key,
   fire_at  timestamptz not null,
-  kind     text not null constraint timers_kind_is_known
-    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'stuck', 'claim', 'finish')),
+  kind     text not null,
   task_id  bigint,
   step_ids bigint[],
-  attempts integer[],
-  constraint timers_has_one_subject check ((task_id is null) = (step_ids is not null)),
-  constraint timers_steps_have_attempts check (cardinality(step_ids) = cardinality(attempts))
+  attempts integer[]
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index timers_due on tasker.timers (fire_at);
 comment on table tasker.timers is 'What must happen later. One row may stand for a whole batch of attempts with one deadline.';

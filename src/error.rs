@@ -42,10 +42,8 @@ impl Error {
             Self::Unsound { table, rule } => (
                 ERRCODE_CHECK_VIOLATION,
                 format!("row of tasker.{table} would make no sense: must hold that {rule}"),
-                format!(
-                    "These tables are the engine's. To change the course of a {} call the functions for operators.",
-                    &table[..4]
-                ),
+                "These tables are the engine's. To change the course of a task or step call the functions for operators."
+                    .to_owned(),
             ),
             Self::NoAttemptLeft(step_id) => (
                 ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,

@@ -74,6 +74,11 @@ pub fn step_timeout() -> i32 {
     STEP_TIMEOUT.get()
 }
 
+/// How large a report may be (`tasker.max_payload_bytes`).
+pub fn max_payload_bytes() -> i32 {
+    MAX_PAYLOAD_BYTES.get()
+}
+
 /// How large the results in a step's message may be together (`tasker.max_message_bytes`).
 pub fn max_message_bytes() -> usize {
     usize::try_from(MAX_MESSAGE_BYTES.get()).unwrap_or_default()

@@ -67,6 +67,26 @@ select pg_temp.run() as changed \gset
 drop trigger seen on tasker.steps;
 select (c.step_id & 65535) - 1 as step, c.old_state, c.new_state from changes c order by c.n;
 
+create temp table others (of_table text);
+create function pg_temp.see_other() returns trigger language plpgsql as $$
+begin
+  insert into others values (tg_table_name);
+  return new;
+end $$;
+grant insert on others to tasker_owner;
+select format('create trigger seen after insert on tasker.%I for each row execute function pg_temp.see_other()', t)
+from unnest('{tasks,task_transitions,waiting,timers,in_flight_deltas}'::text[]) t \gexec
+select pg_temp.run() as noted \gset
+select format('drop trigger seen on tasker.%I', t)
+from unnest('{tasks,task_transitions,waiting,timers,in_flight_deltas}'::text[]) t \gexec
+select o.of_table, count(*) from others o group by o.of_table order by o.of_table;
+select count(*) as tasks, count(distinct to_jsonb(t) - '{task_id,created_at,started_at,correlation_id}'::text[]) as kinds
+from tasker.tasks t where t.task_id in (:plain, :noted);
+select count(*) as transitions, count(distinct to_jsonb(t) - '{task_transition_id,task_id,created_at}'::text[]) as kinds
+from tasker.task_transitions t where t.task_id in (:plain, :noted);
+select count(*) as timers, count(distinct to_jsonb(t) - '{timer_id,fire_at,step_ids}'::text[]) as kinds
+from tasker.timers t where t.step_ids[1] >> 16 in (:plain, :noted);
+
 -- Whoever writes them, rows are the same: those of a, in all three tasks.
 select count(*) as steps,
   count(distinct to_jsonb(s) - '{step_id,task_id,msg_id,enqueued_at,started_at,reported_at,finished_at}'::text[]
@@ -76,16 +96,27 @@ where s.task_id in (:plain, :watched, :changed) and (s.step_id & 65535) = 1;
 
 -- More than are written at a time, in one call.
 select count(*) from tasker.step_transitions \gset
-select tasker._audit_steps(array(select (:plain::bigint << 16) + 1 from generate_series(1, 1201)), tasker.clock(),
+select tasker._write_step_transitions(array(select (:plain::bigint << 16) + 1 from generate_series(1, 1201)), tasker.clock(),
   array(select n from generate_series(1, 1201) n), array(select 'pending'::text from generate_series(1, 1201)), 'enqueued');
 select count(*) - :count as written, count(distinct step_transition_id) = count(*) as numbered,
   max(attempt) as last from tasker.step_transitions;
 
 -- What a row must have is asked for.
 \set VERBOSITY terse
-select tasker._audit_steps(array[1::bigint], tasker.clock(), array[null::integer], array['a'], 'b');
+select tasker._write_step_transitions(array[1::bigint], tasker.clock(), array[null::integer], array['a'], 'b');
 select tasker._write_enqueued(array[(:plain::bigint << 16) + 2], array[-1], array[1::bigint], tasker.clock());
 \set VERBOSITY default
+-- Also what somebody else asks for, as long as he does.
+select tasker._write_timers('queued', array[1, 2]::bigint[], array[1, 1], array[5, 5]::float8[], '2026-01-01') as past_the_executor \gset
+alter table tasker.timers add constraint timers_of_one check (cardinality(step_ids) = 1) not valid;
+\set VERBOSITY terse
+select tasker._write_timers('queued', array[1, 2]::bigint[], array[1, 1], array[5, 5]::float8[], '2026-01-01');
+\set VERBOSITY default
+select tasker._write_timers('queued', array[1, 2]::bigint[], array[1, 1], array[5, 0.25], '2026-01-01');
+alter table tasker.timers drop constraint timers_of_one;
+select tasker._write_timers('queued', array[1, 2, 3]::bigint[], array[1, 1, 1], array[5, 0.25, 5], '2026-01-01');
+delete from tasker.timers t where t.step_ids && array[1, 2, 3]::bigint[]
+returning t.fire_at - '2026-01-01' as after, t.kind, t.step_ids, t.attempts, :'past_the_executor' as past_the_executor;
 -- A step that is not there is passed over, and of several updates of one the first is made.
 begin;
 select tasker._write_enqueued(array[-1, (:changed::bigint << 16) + 2, (:changed::bigint << 16) + 2], array[1, 2, 3], array[1, 2, 3]::bigint[], tasker.clock());
@@ -100,7 +131,7 @@ delete from tasker.in_flight_deltas d where d.namespace_id = (select n.namespace
 insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
 select t.namespace_id, t.template_id, count(*)
 from tasker.steps s join tasker.tasks t using (task_id)
-where s.state in ('enqueued', 'in_progress') and t.task_id in (:watched, :changed)
+where s.state in ('enqueued', 'in_progress') and t.task_id in (:watched, :changed, :noted)
 group by 1, 2;
 delete from tasker.tasks where task_id = :plain;
 vacuum full tasker.steps;

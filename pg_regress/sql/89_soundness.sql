@@ -1,4 +1,4 @@
--- Rows of tasks and steps that make no sense cannot be written, whoever writes them.
+-- Rows of tasks, steps and timers that make no sense cannot be written, whoever writes them.
 \getenv folder PG_ABS_SRCDIR
 \set helpers :folder '/helpers.sql'
 \set ECHO none
@@ -22,7 +22,9 @@ insert into attempt (change) values
   ('steps set state = ''complete'''), ('steps set worker_id = ''hand'''),
   ('tasks set state = ''done'''), ('tasks set priority = 5'), ('tasks set active_steps = -1'), ('tasks set error_steps = -1'),
   ('tasks set claim_timeout_seconds = 0'), ('tasks set context = ''[]'''), ('tasks set finished_at = now()'),
-  ('tasks set state = ''complete'''), ('tasks set state = ''pending'''), ('tasks set reason = ''hand''');
+  ('tasks set state = ''complete'''), ('tasks set state = ''pending'''), ('tasks set reason = ''hand'''),
+  ('timers set kind = ''sometimes'''), ('timers set kind = null'), ('timers set task_id = 1'), ('timers set step_ids = null'),
+  ('timers set attempts = ''{1,2,3}'''), ('timers set fire_at = fire_at + interval ''1 day''');
 do $$
 declare
   one record;
@@ -30,7 +32,8 @@ declare
 begin
   for one in select * from attempt order by n loop
     begin
-      execute format('update tasker.%s where task_id = %s%s', one.change, task,
+      execute format('update tasker.%s where %s = %s%s', one.change,
+        case when one.change like 'timers%' then 'step_ids[1] >> 16' else 'task_id' end, task,
         case when one.change like 'steps%' then ' and state = ''enqueued''' end);
       update attempt a set outcome = 'written' where a.n = one.n;
     exception when check_violation or not_null_violation then

@@ -12,6 +12,7 @@ declare
   ended    record;
   unheld   record;
   held_up  bigint[];
+  removed  integer;
 begin
   look := tasker._look('orchestration_step_results', batch, only_msg_id => only_msg_id);
   if look.msg_ids is null then
@@ -44,7 +45,7 @@ begin
       pass := tasker._defer(pass, 'orchestration_step_results', array(select look.msg_ids[i] from unnest(held_up) i), at);
     end if;
   end if;
-  perform tasker._remove_messages('orchestration_step_results', array(select look.msg_ids[i] from unnest(matched.held) i));
+  removed := tasker._remove_messages('orchestration_step_results', look.msg_ids, matched.held);
   pass.settled := pass.settled + coalesce(cardinality(matched.settled), 0);
   pass.late := pass.late + cardinality(matched.held) - coalesce(cardinality(matched.settled), 0);
   return pass;

@@ -7,6 +7,9 @@ as $$
 #variable_conflict error
 declare
   finished bigint[];
+  states   text[];
+  metadata jsonb[];
+  written  boolean;
 begin
   if cardinality(pass.over) = 0 then
     return pass;
@@ -17,15 +20,13 @@ begin
       finished_at = at
     where t.task_id = any(pass.over) and t.state = 'in_progress' and t.active_steps = 0
     returning t.task_id, t.state, t.stopping
-  ), audited as (
-    insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor, metadata)
-    select f.task_id, at, 'in_progress', f.state, session_user,
-      case when f.stopping is not null then jsonb_build_object('reason', f.stopping) end
-    from finished f
-    order by f.task_id
   )
-  select array_agg(f.task_id order by f.task_id) into finished from finished f;
+  select array_agg(f.task_id order by f.task_id), array_agg(f.state order by f.task_id),
+    array_agg(case when f.stopping is not null then jsonb_build_object('reason', f.stopping) end order by f.task_id)
+  into finished, states, metadata
+  from finished f;
   if finished is not null then
+    written := tasker._write_task_transitions(finished, at, array_fill('in_progress'::text, array[cardinality(finished)]), states, metadata);
     if exists (select from tasker.claims) then
       delete from tasker.claims c
       where c.task_id in (select l.task_id from tasker.claims l where l.task_id = any(finished) for update skip locked);

@@ -10,6 +10,8 @@ declare
   keys     bigint[];
   task_ids bigint[];
   new_ids  bigint[];  -- NULL where no task is made
+  made     record;
+  written  boolean;
 begin
   -- Sorted, so that two callers with the same keys cannot deadlock. Held until the caller commits.
   select array_agg(distinct k.key) filter (where k.key is not null) into keys
@@ -44,21 +46,26 @@ begin
       r.initiator, r.source_system,
       r.reason, coalesce(r.tags, '{}'), coalesce(r.bypass_steps, '{}')
     from request r
-  ), parked as (
-    insert into tasker.waiting (namespace_id, template_id, task_id, since, priority)
-    select r.namespace_id, r.template_id, r.task_id, at, r.priority
-    from request r
-    where (r.run_at > at) is not true
   ), delayed as (
     insert into tasker.timers (fire_at, kind, task_id)
     select r.run_at, 'start', r.task_id
     from request r
     where r.run_at > at
   )
-  insert into tasker.task_transitions (task_id, created_at, to_state, actor, metadata)
-  select r.task_id, at, 'pending', session_user,
-    case when r.request_id is not null then jsonb_build_object('request_id', r.request_id) end
-  from request r;
+  select array_agg(r.task_id) as task_ids,
+    array_agg(case when r.request_id is not null then jsonb_build_object('request_id', r.request_id) end) as metadata,
+    array_agg(r.task_id) filter (where r.waits) as waiting, array_agg(r.namespace_id) filter (where r.waits) as namespace_ids,
+    array_agg(r.template_id) filter (where r.waits) as template_ids, array_agg(r.priority) filter (where r.waits) as priorities
+  into made
+  from (select r.*, (r.run_at > at) is not true as waits from request r) r;
+  if made.waiting is not null then
+    written := tasker._write_waiting(made.namespace_ids, made.template_ids, made.waiting, null,
+      array_fill(at, array[cardinality(made.waiting)]), made.priorities);
+  end if;
+  if made.task_ids is not null then
+    written := tasker._write_task_transitions(made.task_ids, at, null, array_fill('pending'::text, array[cardinality(made.task_ids)]),
+      made.metadata);
+  end if;
   perform tasker._wake();
   return task_ids;
 end $$;

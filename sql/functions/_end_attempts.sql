@@ -9,19 +9,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  ended     record;
-  children  record;
-  stopping  bigint[];
+  ended    record;
+  children record;
+  stopping bigint[];
+  written  boolean;
 begin
   loop
-    select array_agg(o.step_id) filter (where o.success) as step_ids, array_agg(o.template_id) filter (where o.success) as templates,
-      array_agg(o.attempt) filter (where o.success) as attempts, array_agg(o.from_state) filter (where o.success) as from_states,
-      array_agg(o.results) filter (where o.success) as results,
-      array_agg(case when o.metadata is not null then jsonb_build_object('orchestration_metadata', o.metadata) end)
-        filter (where o.success) as metadata,
-      array_agg(o.took_ms) filter (where o.success) as took_ms, coalesce(bool_or(not o.success), false) as failed
-    into ended
-    from unnest(outcomes) o;
+    ended := tasker._successes(outcomes);
     failed := ended.failed;
     exit when ended.step_ids is null or held_up is not null;
 
@@ -37,19 +31,12 @@ begin
   end if;
 
   if ended.step_ids is not null then
-    if tasker._write_complete(ended.step_ids, ended.results, at) is not true then
-      update tasker.steps s
-      set state = 'complete', results = e.results, finished_at = at
-      from unnest(ended.step_ids, ended.results) e(step_id, results)
-      where s.step_id = e.step_id;
-    end if;
-    perform tasker._audit_steps(ended.step_ids, at, ended.attempts, ended.from_states, 'complete', ended.metadata, ended.took_ms);
+    written := tasker._write_complete(ended.step_ids, ended.results, at);
+    written := tasker._write_step_transitions(ended.step_ids, at, ended.attempts, ended.from_states, 'complete', ended.metadata,
+      ended.took_ms);
   end if;
 
-  insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
-  select o.namespace_id, o.template_id, -count(*)
-  from unnest(outcomes) o
-  group by o.namespace_id, o.template_id;
+  written := tasker._write_in_flight(ended.all_namespaces, ended.all_templates, -1);
 
   if ended.step_ids is not null then
     perform tasker._publish_step_ends(ended.step_ids, at);

@@ -9,13 +9,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  over bigint[];
+  over    bigint[];
+  written boolean;
 begin
   if unready is not null then
-    update tasker.steps s
-    set remaining_parents = c.missing
-    from unnest(unready, still_missing) c(step_id, missing)
-    where s.step_id = c.step_id;
+    written := tasker._write_remaining_parents(unready, still_missing);
   end if;
 
   -- In a chain the one that ends and the one that becomes ready cancel out, and nothing changes.

@@ -10,6 +10,7 @@ declare
   at_a_time constant integer := 100;
   begun     bigint[];
   created   record;
+  written   boolean;
 begin
   for n in 1 .. cardinality(_start_tasks.task_ids) by at_a_time loop
     select array_agg(c.step_id) as step_ids, array_agg(c.template_step_id) as template_step_ids,
@@ -37,14 +38,8 @@ begin
     ) c;
     continue when created.step_ids is null;
 
-    if tasker._write_steps(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
-      created.remaining_parents, created.finished_at) is not true then
-      insert into tasker.steps (step_id, task_id, template_step_id, max_attempts, state, remaining_parents, finished_at)
-      select c.step_id, c.step_id >> 16, c.template_step_id, c.max_attempts, c.state, c.remaining_parents, c.finished_at
-      from unnest(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
-        created.remaining_parents, created.finished_at)
-        c(step_id, template_step_id, max_attempts, state, remaining_parents, finished_at);
-    end if;
+    written := tasker._write_steps(created.step_ids, created.template_step_ids, created.max_attempts, created.states,
+      created.remaining_parents, created.finished_at);
     if created.skipped is not null then
       insert into tasker.step_transitions (step_id, created_at, attempt, from_state, to_state, actor, metadata)
       select s, at, 0, 'pending', 'skipped', session_user, '{"reason": "bypass_steps"}'
@@ -69,10 +64,6 @@ begin
     ) a
     where t.task_id = a.task_id
     returning t.task_id, t.template_id, t.active_steps
-  ), audited as (
-    insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor)
-    select s.task_id, at, 'pending', 'in_progress', session_user
-    from started s
   ), timed as (
     insert into tasker.timers (fire_at, kind, task_id)
     select at + i.after, i.kind, s.task_id
@@ -85,4 +76,8 @@ begin
   )
   select array_agg(s.task_id) filter (where s.active_steps = 0) into _start_tasks.over
   from started s;
+  if begun is not null then
+    written := tasker._write_task_transitions(begun, at, array_fill('pending'::text, array[cardinality(begun)]),
+      array_fill('in_progress'::text, array[cardinality(begun)]));
+  end if;
 end $$;

@@ -21,7 +21,7 @@ begin
       message = 'advance must be the first thing that its transaction writes',
       hint = 'Call it in a transaction of its own, or leave advance out: the orchestrator settles the results.';
   end if;
-  if complete_steps.advance then
+  if complete_steps.advance and current_setting('transaction_isolation') <> 'read committed' then
     perform tasker._need_read_committed('advance');
   end if;
   if cardinality(complete_steps.results) > 10000 then

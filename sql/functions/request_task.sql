@@ -22,19 +22,22 @@ as $$
 declare
   -- Nearly all requests. What only the others need is not even asked for: each expression costs its preparation, in every
   -- transaction anew.
-  plain    constant boolean := jsonb_typeof(request_task.context) = 'object' and request_task.priority between 0 and 4
+  plain       constant boolean := jsonb_typeof(request_task.context) = 'object' and request_task.priority between 0 and 4
     and request_task.claim_timeout_seconds between 1 and 86400 and request_task.idempotency_key is null
     and request_task.run_at is null and cardinality(request_task.tags) + cardinality(request_task.bypass_steps) = 0
     and length(concat(request_task.initiator, request_task.source_system, request_task.reason)) <= 1024;
-  template record;
-  at       timestamptz;
-  merged   jsonb;
-  request  tasker._task_request;
-  identity record;
-  key      text;
-  hash     bytea;
-  id       bigint;
-  fault    text;
+  template    record;
+  at          timestamptz;
+  merged      jsonb;
+  request     tasker._task_request;
+  identity    record;
+  key         text;
+  hash        bytea;
+  id          bigint;
+  delayed     boolean;
+  correlation uuid;
+  written     boolean;
+  fault       text;
 begin
   if tasker._is_limited('{requester}') then
     perform tasker._check_namespace('{requester}', request_task.namespace);
@@ -89,23 +92,13 @@ begin
   end if;
 
   id := nextval('tasker.tasks_task_id_seq');
-  with task as (
-    insert into tasker.tasks (task_id, template_id, namespace_id, created_at, run_at, correlation_id,
-      parent_correlation_id, claim_timeout_seconds, priority, context, identity_key, context_hash, initiator,
-      source_system, reason, tags, bypass_steps)
-    overriding system value
-    values (id, template.template_id, template.namespace_id, at, request_task.run_at,
-      coalesce(request_task.correlation_id, request_task.parent_correlation_id, tasker._uuid7()),
-      request_task.parent_correlation_id, coalesce(request_task.claim_timeout_seconds, 60), request_task.priority, merged,
-      key, hash, request_task.initiator, request_task.source_system, request_task.reason,
-      coalesce(request_task.tags, '{}'), coalesce(request_task.bypass_steps, '{}'))
-  ), parked as (
-    insert into tasker.waiting (namespace_id, template_id, task_id, since, priority)
-    select template.namespace_id, template.template_id, id, at, request_task.priority
-    where (request_task.run_at > at) is not true
-  )
-  insert into tasker.task_transitions (task_id, created_at, to_state, actor) values (id, at, 'pending', session_user);
-  if request_task.run_at > at then
+  delayed := request_task.run_at > at;
+  correlation := coalesce(request_task.correlation_id, request_task.parent_correlation_id, tasker._uuid7());
+  written := tasker._write_request(id, template.template_id, template.namespace_id, at, request_task.run_at, correlation,
+    request_task.parent_correlation_id, coalesce(request_task.claim_timeout_seconds, 60), request_task.priority, merged, key, hash,
+    request_task.initiator, request_task.source_system, request_task.reason, coalesce(request_task.tags, '{}'),
+    coalesce(request_task.bypass_steps, '{}'), delayed);
+  if delayed then
     insert into tasker.timers (fire_at, kind, task_id) values (request_task.run_at, 'start', id);
   end if;
   return tasker._waking(id);

@@ -48,17 +48,16 @@ alter table tasker.steps
   drop constraint steps_retry_has_a_time,
   drop constraint steps_report_is_whole,
   drop constraint steps_ended_has_its_time;
+alter table tasker.timers
+  drop constraint timers_kind_is_known,
+  drop constraint timers_has_one_subject,
+  drop constraint timers_steps_have_attempts;
 
 alter table tasker.tasks set (fillfactor = 35);
 alter table tasker.steps set (fillfactor = 40);
 alter table tasker.waiting set (autovacuum_vacuum_cost_delay = 0);
 alter table tasker.timers set (autovacuum_vacuum_cost_delay = 0);
 alter table tasker.in_flight_deltas set (autovacuum_vacuum_cost_delay = 0);
-
-alter table tasker.timers
-  drop constraint timers_kind_is_known,
-  add constraint timers_kind_is_known
-    check (kind in ('start', 'retry', 'queued', 'absent', 'lease', 'deadline', 'stuck', 'claim', 'finish'));
 
 alter table tasker.dead_letters
   drop constraint dead_letters_reason_is_known,

@@ -1,6 +1,6 @@
 //! Who calls. In a SECURITY DEFINER function `current_user` is the function's owner, so SQL cannot tell.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::prelude::*;
 
@@ -30,4 +30,11 @@ fn holds(caller: pg_sys::Oid, right: &str) -> bool {
         let role = pg_sys::get_role_oid(role.as_ptr(), true);
         role != pg_sys::InvalidOid && pg_sys::has_privs_of_role(caller, role)
     }
+}
+
+/// The name of the session user, as a text.
+pub fn session_user() -> Option<pg_sys::Datum> {
+    // SAFETY: the name of a role that exists, in memory of the caller's.
+    let name = unsafe { CStr::from_ptr(pg_sys::GetUserNameFromId(pg_sys::GetSessionUserId(), false)) };
+    name.to_str().ok().into_datum()
 }

@@ -8,9 +8,9 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 use pgrx::{AnyElement, Array, Uuid};
 
-use super::steps;
 use super::table::read::{Key, Reader};
-use super::values::{array, row};
+use super::values::{array, row, value};
+use super::{steps, tasks};
 use crate::error::{Error, raise};
 use crate::guc;
 use crate::workflow::jsonb::Failure;
@@ -56,9 +56,6 @@ impl Sent {
     unsafe fn into_row(self, fcinfo: FunctionCallInfo) -> Option<AnyElement> {
         // SAFETY: as the function is declared.
         unsafe {
-            if self.step_ids.is_empty() {
-                return row(fcinfo, [None; 6]);
-            }
             let columns = [
                 array(self.step_ids, pg_sys::INT8OID),
                 array(self.states, pg_sys::TEXTOID),
@@ -117,7 +114,7 @@ impl Source {
                 ),
                 tasks: Reader::open(
                     c"tasks",
-                    Key { index: c"tasks_pkey", column: c"task_id" },
+                    tasks::KEY,
                     [
                         c"state",
                         c"stopping",
@@ -298,9 +295,4 @@ fn message(
         Failure::Size => raise(Error::MessageSize(step_id)),
         Failure::Memory => raise(Error::MessageMemory(step_id)),
     })
-}
-
-unsafe fn value<T: FromDatum>(column: Option<Datum>) -> Option<T> {
-    // SAFETY: the column is of this type.
-    column.and_then(|datum| unsafe { T::from_datum(datum, false) })
 }

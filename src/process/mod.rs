@@ -1,13 +1,15 @@
 //! What runs: shared memory, the wake at commit, the launcher, the orchestrators. And what reads and writes rows past the
-//! executor, or by plans of its own (`table`, `steps`, `messages`, `queue`).
+//! executor, or by plans of its own (`table`, `tasks`, `steps`, `messages`, `queue`).
 //!
 //! All `unsafe` of the crate is in here. Without `shared_preload_libraries` there is no shared memory and no worker;
 //! then what is about them is a no-op and `tasker.orchestrate()` can be called by hand.
 
 mod caller;
+mod children;
 pub mod clock;
 mod condition;
 mod databases;
+mod delivery;
 mod detach;
 mod directory;
 mod extension;
@@ -21,6 +23,7 @@ mod pass;
 mod queue;
 mod report;
 mod requested;
+mod results;
 mod schedule;
 mod session;
 mod shmem;
@@ -29,6 +32,7 @@ mod snapshots;
 mod stats;
 mod steps;
 mod table;
+mod tasks;
 mod values;
 mod wake;
 

@@ -6,11 +6,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CString, c_char};
 
-use pgrx::AnyElement;
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid, SPIPlanPtr};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
+use pgrx::{AnyElement, Array};
+
+use super::values::{self, elements};
 
 thread_local! {
     /// By queue. Some 20 kB each; sessions use few.
@@ -162,18 +164,22 @@ fn _send(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     }
 }
 
-/// Removes messages from a queue.
+/// Removes from a queue those of a list of messages that stand at some places of the list, from 1. Returns how many these are.
 #[pg_extern(
     volatile,
     strict,
-    sql = "create function tasker._remove_messages(queue_name text, msg_ids bigint[]) returns void volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+    sql = "create function tasker._remove_messages(queue_name text, msg_ids bigint[], places bigint[]) returns integer volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
-fn _remove_messages(fcinfo: FunctionCallInfo) {
+fn _remove_messages(fcinfo: FunctionCallInfo) -> Option<i32> {
     // SAFETY: the function is declared with these types.
     unsafe {
-        if let Some(queue_name) = pg_getarg(fcinfo, 0) {
-            let [] = run(queue_name, Statement::Remove, &[array(fcinfo, 1)]);
-        }
+        let (queue_name, places): (&str, Array<i64>) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 2)?);
+        let msg_ids = elements(fcinfo, 1, pg_sys::INT8OID)?;
+        let at = |place: i64| msg_ids.get(usize::try_from(place).ok()?.checked_sub(1)?).copied().flatten();
+        let gone: Vec<Datum> = places.iter().flatten().filter_map(at).collect();
+        let count = i32::try_from(gone.len()).ok();
+        let [] = run(queue_name, Statement::Remove, &[values::array(gone, pg_sys::INT8OID)]);
+        count
     }
 }
 

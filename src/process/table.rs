@@ -1,18 +1,22 @@
 //! Rows of our own tables past the executor, many in one call and with no plan to begin: read by key, appended by
 //! `heap_multi_insert` as COPY does, or updated by key. CHECK constraints and indexes are kept as the executor keeps them.
 //! What else a write may set off (triggers, rules, row security, generated columns) is not known here, so a table with
-//! any of it is left to the executor.
+//! any of it is left to the executor (`executor`).
 
+mod checks;
+pub mod executor;
 pub mod read;
 
 use std::ffi::CStr;
 use std::ptr::null_mut;
 
 use pgrx::direct_function_call;
-use pgrx::pg_sys::{AttrNumber, Datum, EState, Oid, Relation, ResultRelInfo, TupleTableSlot};
+use pgrx::fcinfo::pg_getarg_datum;
+use pgrx::pg_sys::{AttrNumber, Datum, EState, FunctionCallInfo, Oid, Relation, ResultRelInfo, TupleTableSlot};
 use pgrx::prelude::*;
 
 use self::read::{Key, Rows, places};
+use super::values::elements;
 use crate::error::{Error, raise};
 
 /// So many rows are held in memory at once.
@@ -30,6 +34,29 @@ pub enum Column {
 }
 
 impl Column {
+    /// The elements of an argument that is an array; `None` where it is NULL.
+    ///
+    /// # Safety
+    /// They are of this type.
+    pub unsafe fn each(fcinfo: FunctionCallInfo, argument: usize, element: Oid) -> Option<Column> {
+        // SAFETY: see above.
+        unsafe { elements(fcinfo, argument, element).map(Column::Each) }
+    }
+
+    /// An argument, the same for all rows; `None` where it is NULL.
+    ///
+    /// # Safety
+    /// The function has so many.
+    pub unsafe fn one(fcinfo: FunctionCallInfo, argument: usize) -> Option<Column> {
+        // SAFETY: see above.
+        unsafe { pg_getarg_datum(fcinfo, argument).map(Column::One) }
+    }
+
+    /// A value for the only row there is.
+    pub fn only(value: Option<Datum>) -> Option<Column> {
+        Some(Column::Each(vec![value]))
+    }
+
     fn value(&self, row: usize) -> Option<Datum> {
         match self {
             Column::Null => None,
@@ -68,6 +95,7 @@ impl Writer {
             let target = pg_sys::palloc0(size_of::<ResultRelInfo>()).cast();
             pg_sys::InitResultRelInfo(target, relation, 0, null_mut(), 0);
             pg_sys::ExecOpenIndices(target, false);
+            checks::prepare(target, state);
             Some(Writer { relation, target, state, columns: Vec::new() })
         }
     }
@@ -155,7 +183,8 @@ impl Writer {
         done
     }
 
-    fn knows_defaults(&self) -> bool {
+    /// Whether each column that is not named is null in a new row. Else only the executor knows what it gets.
+    pub fn knows_defaults(&self) -> bool {
         // SAFETY: the table is open.
         unsafe {
             let Some(constraints) = (*(*self.relation).rd_att).constr.as_ref() else { return true };
@@ -321,7 +350,7 @@ impl Writer {
         }
     }
 
-    fn close(self) {
+    pub fn close(self) {
         // SAFETY: opened in `open`.
         unsafe {
             pg_sys::ExecCloseIndices(self.target);
@@ -392,12 +421,19 @@ unsafe fn is_plain(table: Relation) -> bool {
     unsafe {
         let kind = &*(*table).rd_rel;
         let constraints = (*(*table).rd_att).constr.as_ref();
+        let has_generated = |constraints: &pg_sys::TupleConstr| {
+            #[cfg(feature = "pg18")]
+            let is_virtual = constraints.has_generated_virtual;
+            #[cfg(not(feature = "pg18"))]
+            let is_virtual = false;
+            constraints.has_generated_stored || is_virtual
+        };
         (*table).trigdesc.is_null()
             && (*table).rd_rules.is_null()
             && !kind.relrowsecurity
             && kind.relkind == pg_sys::RELKIND_RELATION as i8
             && !kind.relispartition
             && kind.relam == pg_sys::HEAP_TABLE_AM_OID
-            && !constraints.is_some_and(|constraints| constraints.has_generated_stored)
+            && !constraints.is_some_and(has_generated)
     }
 }

@@ -1,10 +1,12 @@
 //! Arrays and rows as arguments and results of the functions that are called with datums alone.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ptr::{null_mut, slice_from_raw_parts};
 
 use pgrx::AnyElement;
 use pgrx::fcinfo::pg_getarg_datum;
-use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid};
+use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid, TupleDesc};
 use pgrx::prelude::*;
 
 /// The elements of an argument that is an array; `None` where it is NULL.
@@ -34,11 +36,43 @@ pub unsafe fn elements(fcinfo: FunctionCallInfo, argument: usize, element: Oid) 
     }
 }
 
-/// An array without a NULL in it.
+/// An array in which some may be NULL; `None` for an empty one.
+///
+/// # Safety
+/// The elements are of this type.
+pub unsafe fn nullable_array(elements: &[Option<Datum>], element: Oid) -> Option<Datum> {
+    if elements.is_empty() {
+        return None;
+    }
+    let mut values: Vec<Datum> = elements.iter().map(|element| element.unwrap_or(Datum::null())).collect();
+    let mut nulls: Vec<bool> = elements.iter().map(Option::is_none).collect();
+    // SAFETY: see above.
+    unsafe {
+        let (length, by_value, align) = layout(element);
+        let (mut count, mut first) = (values.len() as i32, 1);
+        let array = pg_sys::construct_md_array(
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+            1,
+            &raw mut count,
+            &raw mut first,
+            element,
+            length.into(),
+            by_value,
+            align,
+        );
+        Some(array.into())
+    }
+}
+
+/// An array without a NULL in it; `None` for an empty one.
 ///
 /// # Safety
 /// The elements are of this type.
 pub unsafe fn array(mut elements: Vec<Datum>, element: Oid) -> Option<Datum> {
+    if elements.is_empty() {
+        return None;
+    }
     // SAFETY: see above.
     unsafe {
         let (length, by_value, align) = layout(element);
@@ -59,13 +93,115 @@ unsafe fn layout(element: Oid) -> (i16, bool, i8) {
 /// # Safety
 /// The columns are of the types that the function is declared with.
 pub unsafe fn row<const N: usize>(fcinfo: FunctionCallInfo, columns: [Option<Datum>; N]) -> Option<AnyElement> {
-    let mut values = columns.map(|column| column.unwrap_or(Datum::null()));
-    let mut nulls = columns.map(|column| column.is_none());
-    // SAFETY: see above; the description of the row lives as long as the call.
+    // SAFETY: see above.
     unsafe {
-        let mut description = null_mut();
-        pg_sys::get_call_result_type(fcinfo, null_mut(), &raw mut description);
-        let row = pg_sys::heap_form_tuple(description, values.as_mut_ptr(), nulls.as_mut_ptr());
-        AnyElement::from_polymorphic_datum(pg_sys::HeapTupleHeaderGetDatum((*row).t_data), false, pg_sys::RECORDOID)
+        let row = Composite::returned_by(fcinfo).value(columns);
+        AnyElement::from_polymorphic_datum(row, false, pg_sys::RECORDOID)
+    }
+}
+
+/// A column, or an argument, as a type of Rust's.
+///
+/// # Safety
+/// It is of this type.
+pub unsafe fn value<T: FromDatum>(column: Option<Datum>) -> Option<T> {
+    // SAFETY: see above.
+    column.and_then(|datum| unsafe { T::from_datum(datum, false) })
+}
+
+/// A composite type.
+#[derive(Clone, Copy)]
+pub struct Composite(TupleDesc);
+
+thread_local! {
+    /// What functions return, by function: asked of the catalog once a session (10,000 instructions). A function's columns
+    /// never change.
+    static RETURNED: RefCell<HashMap<Oid, Composite>> = RefCell::default();
+}
+
+impl Composite {
+    /// That of the calling function's rows.
+    ///
+    /// # Safety
+    /// It returns some.
+    unsafe fn returned_by(fcinfo: FunctionCallInfo) -> Composite {
+        // SAFETY: see above; the copy is kept for ever.
+        unsafe {
+            let function = (*(*fcinfo).flinfo).fn_oid;
+            let known = RETURNED.with_borrow(|returned| returned.get(&function).copied());
+            known.unwrap_or_else(|| {
+                let mut description = null_mut();
+                pg_sys::get_call_result_type(fcinfo, null_mut(), &raw mut description);
+                let context = pg_sys::MemoryContextSwitchTo(pg_sys::CacheMemoryContext);
+                let composite = Composite(pg_sys::BlessTupleDesc(pg_sys::CreateTupleDescCopy(description)));
+                pg_sys::MemoryContextSwitchTo(context);
+                RETURNED.with_borrow_mut(|returned| returned.insert(function, composite));
+                composite
+            })
+        }
+    }
+
+    /// That of the elements of a column, from 1, of what the calling function returns.
+    ///
+    /// # Safety
+    /// The column is an array of them.
+    pub unsafe fn element_of(fcinfo: FunctionCallInfo, column: i32) -> Composite {
+        // SAFETY: see above.
+        unsafe {
+            Composite::named(pg_sys::get_element_type(pg_sys::SPI_gettypeid(Composite::returned_by(fcinfo).0, column)))
+        }
+    }
+
+    /// That of a type, for as long as the call.
+    ///
+    /// # Safety
+    /// The type is composite.
+    pub unsafe fn named(composite: Oid) -> Composite {
+        // SAFETY: see above.
+        unsafe {
+            let shared = pg_sys::lookup_rowtype_tupdesc(composite, -1);
+            let own = pg_sys::CreateTupleDescCopy(shared);
+            if (*shared).tdrefcount >= 0 {
+                pg_sys::DecrTupleDescRefCount(shared);
+            }
+            Composite(own)
+        }
+    }
+
+    pub fn oid(&self) -> Oid {
+        // SAFETY: the description is there.
+        unsafe { (*self.0).tdtypeid }
+    }
+
+    /// # Safety
+    /// The columns are of the type's.
+    pub unsafe fn value<const N: usize>(&self, columns: [Option<Datum>; N]) -> Datum {
+        let mut values = columns.map(|column| column.unwrap_or(Datum::null()));
+        let mut nulls = columns.map(|column| column.is_none());
+        // SAFETY: see above.
+        unsafe {
+            let row = pg_sys::heap_form_tuple(self.0, values.as_mut_ptr(), nulls.as_mut_ptr());
+            pg_sys::HeapTupleHeaderGetDatum((*row).t_data)
+        }
+    }
+
+    /// The columns of a value.
+    ///
+    /// # Safety
+    /// It is of this type, which has so many columns; what comes back lives as long as the value.
+    pub unsafe fn columns<const N: usize>(&self, value: Datum) -> [Option<Datum>; N] {
+        let (mut values, mut nulls) = ([Datum::null(); N], [true; N]);
+        // SAFETY: see above.
+        unsafe {
+            let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(value.cast_mut_ptr()).cast();
+            let mut row = pg_sys::HeapTupleData { t_data: header, ..Default::default() };
+            row.t_len = pgrx::varsize_any(header.cast()) as u32;
+            pg_sys::heap_deform_tuple(&raw mut row, self.0, values.as_mut_ptr(), nulls.as_mut_ptr());
+        }
+        let mut columns = [None; N];
+        for ((column, value), null) in columns.iter_mut().zip(values).zip(nulls) {
+            *column = (!null).then_some(value);
+        }
+        columns
     }
 }

@@ -1,4 +1,4 @@
-//! What holds in every row of `tasks` and `steps`, whoever wrote it: the CHECK constraints of these tables.
+//! What holds in every row of `tasks`, `steps` and `timers`, whoever wrote it: the CHECK constraints of these tables.
 //!
 //! The server parses a table's constraints anew for each statement that writes to it. A constraint that calls one function
 //! costs 3 us a statement, where ten constraints in SQL cost 20. Each column, test and call in it adds to that, so what
@@ -96,6 +96,25 @@ fn _task_is_sound(
             (is_object(context), "context is an object"),
             (goes_on == finished_at.is_none(), "finished_at is set when, and only when, a task is over"),
             (state != "pending" || started_at.is_none(), "a pending task has no started_at"),
+        ],
+    )
+}
+
+/// Whether a row of `timers` makes sense: its kind, what it is about, and how many steps and attempts it has. Raises 23514
+/// with the rule that it breaks.
+#[pg_extern(immutable, parallel_safe)]
+fn _timer_is_sound(kind: &str, of_task: bool, of_steps: bool, steps: Option<i32>, attempts: Option<i32>) -> bool {
+    let of_a_task = matches!(kind, "start" | "deadline" | "stuck" | "claim" | "finish");
+    let of_attempts = matches!(kind, "retry" | "queued" | "absent" | "lease");
+    check(
+        "timers",
+        &[
+            (of_a_task || of_attempts, "kind is one of those that a timer has"),
+            (of_task != of_steps, "a timer is about a task or about steps"),
+            (
+                steps.zip(attempts).is_none_or(|(steps, attempts)| steps == attempts),
+                "there is an attempt for each step",
+            ),
         ],
     )
 }

@@ -9,9 +9,7 @@ use pgrx::{Array, JsonB, Uuid};
 
 use super::backoff::{Backoff, Policy, retry_delay};
 use super::graph::{Format, Graph};
-use super::jsonb;
 use super::message;
-use super::message::result::step_result;
 use super::step_id::task_of;
 use crate::error::{Error, raise};
 
@@ -57,74 +55,6 @@ fn _request_fault_of_text(message: Option<&str>) -> Option<String> {
 #[pg_extern(immutable, parallel_safe)]
 fn _result_fault_of_text(message: Option<&str>) -> Option<String> {
     message::result_fault(message.unwrap_or("null"))
-}
-
-/// One result as SQL sees it; the columns of `_result_fields`.
-type ResultRow = (
-    i64,
-    bool,
-    Option<i64>,
-    Option<i32>,
-    Option<i64>,
-    bool,
-    bool,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    Option<i32>,
-    i32,
-);
-
-/// What step results say, in the order given; see `message::result`. `bytes` is the result's own size.
-#[pg_extern(
-    immutable,
-    parallel_safe,
-    sql = "create function tasker._result_fields(messages jsonb[])
-returns table (n bigint, plain boolean, step_id bigint, attempt integer, other_task bigint, reported boolean,
-  success boolean, results jsonb, error jsonb, metadata jsonb, took_ms integer, bytes integer)
-immutable strict parallel safe rows 1 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-#[allow(clippy::type_complexity)]
-fn _result_fields(
-    messages: Array<&[u8]>,
-) -> TableIterator<
-    'static,
-    (
-        name!(n, i64),
-        name!(plain, bool),
-        name!(step_id, Option<i64>),
-        name!(attempt, Option<i32>),
-        name!(other_task, Option<i64>),
-        name!(reported, bool),
-        name!(success, bool),
-        name!(results, Option<Vec<u8>>),
-        name!(error, Option<Vec<u8>>),
-        name!(metadata, Option<Vec<u8>>),
-        name!(took_ms, Option<i32>),
-        name!(bytes, i32),
-    ),
-> {
-    let rows: Vec<ResultRow> = (1..).zip(messages.iter()).map(|(n, message)| result_row(n, message)).collect();
-    TableIterator::new(rows)
-}
-
-fn result_row(n: i64, message: Option<&[u8]>) -> ResultRow {
-    let content = message.unwrap_or_default();
-    let result = step_result(content);
-    (
-        n,
-        result.plain,
-        result.step_id,
-        result.attempt,
-        result.other_task,
-        result.reported,
-        result.success,
-        result.results.map(jsonb::alone),
-        result.error.map(jsonb::alone),
-        result.metadata.map(jsonb::alone),
-        result.took_ms,
-        i32::try_from(content.len() + size_of::<u32>()).unwrap_or(i32::MAX),
-    )
 }
 
 /// Text of a graph, as mermaid or dot; 22023 for another format.

@@ -8,6 +8,7 @@ use pgrx::pg_sys::{AttrNumber, Datum, Relation, ScanKeyData, TupleTableSlot};
 use pgrx::prelude::*;
 
 use super::{attribute, bigint, open};
+use crate::error::{Error, raise};
 
 /// A unique index of a single bigint column.
 #[derive(Clone, Copy)]
@@ -25,6 +26,8 @@ pub(super) struct Rows {
     blocks: u32,
     slot: *mut TupleTableSlot,
     scan: Option<Scan>,
+    /// The block that was last cleared of dead rows.
+    pruned: Option<u32>,
 }
 
 impl Rows {
@@ -33,7 +36,8 @@ impl Rows {
         unsafe {
             let column = attribute(table, key.column);
             let blocks = pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM);
-            Rows { table, key, column, blocks, slot: pg_sys::table_slot_create(table, null_mut()), scan: None }
+            let slot = pg_sys::table_slot_create(table, null_mut());
+            Rows { table, key, column, blocks, slot, scan: None, pruned: None }
         }
     }
 
@@ -42,8 +46,9 @@ impl Rows {
         // SAFETY: the table is open.
         unsafe {
             if !self.fetch(key) {
-                let scan = self.scan.get_or_insert_with(|| Scan::open(self.table, self.key.index));
-                if !scan.find(key, self.slot) {
+                let scan = self.scan.get_or_insert_with(|| Scan::open(self.table, self.key.index, &[pg_sys::F_INT8EQ]));
+                scan.begin(&[key.into()]);
+                if !scan.next(self.slot) {
                     return None;
                 }
                 pg_sys::slot_getallattrs(self.slot);
@@ -53,24 +58,72 @@ impl Rows {
         Some(self.slot)
     }
 
-    /// The same where it was last seen. Not there when it has got a new version, or has gone with the transaction that
+    /// The last version of the row with a key, locked as an update of it would (`for no key update`); none where somebody
+    /// else has it locked. For a transaction that is read committed.
+    unsafe fn lock(&mut self, key: i64) -> Option<*mut TupleTableSlot> {
+        use pg_sys::TM_Result;
+        // SAFETY: the table is open for it, and the slot is one of its own.
+        unsafe {
+            let slot = self.find(key)?;
+            let mut place = (*slot).tts_tid;
+            let mut failure = pg_sys::TM_FailureData::default();
+            let result = pg_sys::table_tuple_lock(
+                self.table,
+                &raw mut place,
+                pg_sys::GetActiveSnapshot(),
+                slot,
+                pg_sys::GetCurrentCommandId(true),
+                pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
+                pg_sys::LockWaitPolicy::LockWaitSkip,
+                (pg_sys::TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION) as u8,
+                &raw mut failure,
+            );
+            match result {
+                TM_Result::TM_Ok => {
+                    pg_sys::slot_getallattrs(slot);
+                    if failure.traversed {
+                        places::note(self.table, key, (*slot).tts_tid);
+                    }
+                    Some(slot)
+                }
+                TM_Result::TM_WouldBlock | TM_Result::TM_SelfModified | TM_Result::TM_Deleted => None,
+                _ => raise(Error::RowChanges),
+            }
+        }
+    }
+
+    /// The row where it was last seen. Not there when it has got a new version, or has gone with the transaction that
     /// wrote it: another row may have its place then.
     unsafe fn fetch(&mut self, key: i64) -> bool {
         // SAFETY: the block exists, and the column is a bigint.
         unsafe {
             let Some(mut place) = places::of(self.table, key) else { return false };
-            if item_pointer_get_block_number_no_check(place) >= self.blocks
-                || !pg_sys::table_tuple_fetch_row_version(
-                    self.table,
-                    &raw mut place,
-                    pg_sys::GetActiveSnapshot(),
-                    self.slot,
-                )
-            {
+            let block = item_pointer_get_block_number_no_check(place);
+            if block >= self.blocks {
+                return false;
+            }
+            self.prune(block);
+            let snapshot = pg_sys::GetActiveSnapshot();
+            if !pg_sys::table_tuple_fetch_row_version(self.table, &raw mut place, snapshot, self.slot) {
                 return false;
             }
             pg_sys::slot_getallattrs(self.slot);
             bigint(self.slot, self.column) == key
+        }
+    }
+
+    /// Clears a block of its dead rows where it is nearly full, as a look by index does. Without that new versions of its
+    /// rows would find no room in it.
+    unsafe fn prune(&mut self, block: u32) {
+        if self.pruned.replace(block) == Some(block) {
+            return;
+        }
+        // SAFETY: the block exists. The last row's may be this one, and rows move in it.
+        unsafe {
+            pg_sys::ExecClearTuple(self.slot);
+            let buffer = pg_sys::ReadBuffer(self.table, block);
+            pg_sys::heap_page_prune_opt(self.table, buffer);
+            pg_sys::ReleaseBuffer(buffer);
         }
     }
 
@@ -85,37 +138,47 @@ impl Rows {
     }
 }
 
+/// A scan of the rows that are equal in the first columns of an index.
 struct Scan {
     index: Relation,
     scan: pg_sys::IndexScanDesc,
-    key: ScanKeyData,
+    keys: Vec<ScanKeyData>,
 }
 
 impl Scan {
-    unsafe fn open(table: Relation, index: &CStr) -> Scan {
+    /// `equals` are the functions that compare the columns.
+    unsafe fn open(table: Relation, index: &CStr, equals: &[u32]) -> Scan {
         // SAFETY: the table is open; an unknown index is an error.
         unsafe {
             let id = pg_sys::get_relname_relid(index.as_ptr(), (*(*table).rd_rel).relnamespace);
             let index = pg_sys::index_open(id, pg_sys::AccessShareLock as i32);
-            let snapshot = pg_sys::GetActiveSnapshot();
+            let (snapshot, columns) = (pg_sys::GetActiveSnapshot(), equals.len() as i32);
             #[cfg(not(feature = "pg18"))]
-            let scan = pg_sys::index_beginscan(table, index, snapshot, 1, 0);
+            let scan = pg_sys::index_beginscan(table, index, snapshot, columns, 0);
             #[cfg(feature = "pg18")]
-            let scan = pg_sys::index_beginscan(table, index, snapshot, null_mut(), 1, 0);
-            let mut key = ScanKeyData::default();
-            let equal = pg_sys::BTEqualStrategyNumber as u16;
-            pg_sys::ScanKeyInit(&raw mut key, 1, equal, pg_sys::F_INT8EQ.into(), Datum::null());
-            Scan { index, scan, key }
+            let scan = pg_sys::index_beginscan(table, index, snapshot, null_mut(), columns, 0);
+            let mut keys = vec![ScanKeyData::default(); equals.len()];
+            for ((key, equal), column) in keys.iter_mut().zip(equals).zip(1..) {
+                let strategy = pg_sys::BTEqualStrategyNumber as u16;
+                pg_sys::ScanKeyInit(key, column, strategy, (*equal).into(), Datum::null());
+            }
+            Scan { index, scan, keys }
         }
     }
 
-    unsafe fn find(&mut self, key: i64, slot: *mut TupleTableSlot) -> bool {
-        self.key.sk_argument = key.into();
-        // SAFETY: the scan is open, and the index is of a bigint.
-        unsafe {
-            pg_sys::index_rescan(self.scan, &raw mut self.key, 1, null_mut(), 0);
-            pg_sys::index_getnext_slot(self.scan, pg_sys::ScanDirection::ForwardScanDirection, slot)
+    /// Begins with the rows that have these values; they are of the columns' types.
+    unsafe fn begin(&mut self, values: &[Datum]) {
+        for (key, value) in self.keys.iter_mut().zip(values) {
+            key.sk_argument = *value;
         }
+        // SAFETY: the scan is open.
+        unsafe { pg_sys::index_rescan(self.scan, self.keys.as_mut_ptr(), self.keys.len() as i32, null_mut(), 0) };
+    }
+
+    /// Puts the next row into the slot; false where there is none.
+    unsafe fn next(&mut self, slot: *mut TupleTableSlot) -> bool {
+        // SAFETY: the scan is open and has begun.
+        unsafe { pg_sys::index_getnext_slot(self.scan, pg_sys::ScanDirection::ForwardScanDirection, slot) }
     }
 
     unsafe fn close(self) {
@@ -161,41 +224,140 @@ pub(super) mod places {
     }
 }
 
-/// Some columns of the rows of a table of schema `tasker`, by key.
+/// Some columns of the rows of a table of schema `tasker`, by key. What they point to is there until the next row is looked
+/// for.
 pub struct Reader<const N: usize> {
     table: Relation,
     rows: Rows,
     columns: [AttrNumber; N],
 }
 
+pub type Values<const N: usize> = [Option<Datum>; N];
+
 impl<const N: usize> Reader<N> {
     /// # Safety
     /// In a statement; closed before it ends.
     pub unsafe fn open(table: &CStr, key: Key, columns: [&CStr; N]) -> Reader<N> {
+        // SAFETY: see above.
+        unsafe { Reader::open_with(table, key, columns, pg_sys::AccessShareLock) }
+    }
+
+    /// To lock rows as well.
+    ///
+    /// # Safety
+    /// In a statement; closed before it ends.
+    pub unsafe fn open_to_lock(table: &CStr, key: Key, columns: [&CStr; N]) -> Reader<N> {
+        // SAFETY: see above.
+        unsafe { Reader::open_with(table, key, columns, pg_sys::RowShareLock) }
+    }
+
+    unsafe fn open_with(table: &CStr, key: Key, columns: [&CStr; N], lock: u32) -> Reader<N> {
         // SAFETY: what does not exist is an error.
         unsafe {
-            let table = open(table, pg_sys::AccessShareLock);
+            let table = open(table, lock);
             let columns = columns.map(|name| attribute(table, name));
             Reader { table, rows: Rows::open(table, key), columns }
         }
     }
 
-    /// The columns of the row with a key. What they point to is there until the next is looked for.
-    pub fn find(&mut self, key: i64) -> Option<[Option<Datum>; N]> {
-        // SAFETY: the slot has a place for each column of the table.
+    /// The row with a key.
+    pub fn find(&mut self, key: i64) -> Option<Values<N>> {
+        // SAFETY: the table is open.
+        unsafe { self.rows.find(key).map(|slot| values(slot, self.columns)) }
+    }
+
+    /// The row with a key, and whether somebody has ever locked it, or begun to change it.
+    pub fn find_touched(&mut self, key: i64) -> Option<(Values<N>, bool)> {
+        // SAFETY: the table is open, and its rows have the columns of the system.
         unsafe {
             let slot = self.rows.find(key)?;
-            Some(self.columns.map(|column| {
-                let place = (column - 1) as usize;
-                (!*(*slot).tts_isnull.add(place)).then(|| *(*slot).tts_values.add(place))
-            }))
+            let mut is_null = false;
+            let xmax = (*(*slot).tts_ops).getsysattr?(slot, pg_sys::MaxTransactionIdAttributeNumber, &raw mut is_null);
+            Some((values(slot, self.columns), xmax.value() != 0))
         }
+    }
+
+    /// Whether somebody seems to have the row with a key locked at the moment, or is changing it.
+    pub fn is_held(&mut self, key: i64) -> bool {
+        // SAFETY: the table is open, and its slots hold rows of a heap.
+        unsafe {
+            let Some(slot) = self.rows.find(key) else { return false };
+            let header = &*(*(*slot.cast::<pg_sys::HeapTupleTableSlot>()).tuple).t_data;
+            let (xmax, flags) = (header.t_choice.t_heap.t_xmax, u32::from(header.t_infomask));
+            xmax != pg_sys::TransactionId::INVALID
+                && flags & pg_sys::HEAP_XMAX_INVALID == 0
+                && (flags & pg_sys::HEAP_XMAX_IS_MULTI != 0 || pg_sys::TransactionIdIsInProgress(xmax))
+        }
+    }
+
+    /// The last version of the row with a key, locked until the transaction ends; none where somebody else has it.
+    pub fn lock(&mut self, key: i64) -> Option<Values<N>> {
+        // SAFETY: the table is open to lock.
+        unsafe { self.rows.lock(key).map(|slot| values(slot, self.columns)) }
     }
 
     pub fn close(self) {
         // SAFETY: opened in `open`.
         unsafe {
             self.rows.close();
+            pg_sys::table_close(self.table, pg_sys::NoLock as i32);
+        }
+    }
+}
+
+unsafe fn values<const N: usize>(slot: *mut TupleTableSlot, columns: [AttrNumber; N]) -> Values<N> {
+    columns.map(|column| {
+        let place = (column - 1) as usize;
+        // SAFETY: the slot has a place for each column of the table, and has been taken apart.
+        unsafe { (!*(*slot).tts_isnull.add(place)).then(|| *(*slot).tts_values.add(place)) }
+    })
+}
+
+/// A column of the rows of a table that have something in common: the first columns of an index.
+pub struct List {
+    table: Relation,
+    slot: *mut TupleTableSlot,
+    scan: Scan,
+    column: AttrNumber,
+}
+
+impl List {
+    /// `equals` are the functions that compare the columns that they have in common.
+    ///
+    /// # Safety
+    /// In a statement; closed before it ends.
+    pub unsafe fn open(table: &CStr, index: &CStr, equals: &[u32], column: &CStr) -> List {
+        // SAFETY: what does not exist is an error.
+        unsafe {
+            let table = open(table, pg_sys::AccessShareLock);
+            let slot = pg_sys::table_slot_create(table, null_mut());
+            List { table, slot, scan: Scan::open(table, index, equals), column: attribute(table, column) }
+        }
+    }
+
+    /// The values of that column, in the order of the index.
+    ///
+    /// # Safety
+    /// `of` are of the types of the columns that are compared, and the column of one that is passed by value.
+    pub unsafe fn all(&mut self, of: &[Datum]) -> Vec<Datum> {
+        let mut found = Vec::new();
+        // SAFETY: the scan is open.
+        unsafe {
+            self.scan.begin(of);
+            while self.scan.next(self.slot) {
+                pg_sys::slot_getallattrs(self.slot);
+                let [value] = values(self.slot, [self.column]);
+                found.extend(value);
+            }
+        }
+        found
+    }
+
+    pub fn close(self) {
+        // SAFETY: opened in `open`.
+        unsafe {
+            self.scan.close();
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
             pg_sys::table_close(self.table, pg_sys::NoLock as i32);
         }
     }

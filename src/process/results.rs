@@ -1,0 +1,326 @@
+//! Step results: what they say, and which attempts they end.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+
+use pgrx::fcinfo::pg_getarg;
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
+use pgrx::prelude::*;
+use pgrx::{AnyElement, Array, JsonB, direct_function_call};
+use serde_json::json;
+
+use super::steps;
+use super::table::read::Reader;
+use super::tasks::KEY as TASKS;
+use super::values::{Composite, array, elements, nullable_array, row, value};
+use crate::guc;
+use crate::workflow::jsonb;
+use crate::workflow::jsonb::read::{Value, fields};
+use crate::workflow::message::result::{StepResult, step_result};
+use crate::workflow::message::result_fault;
+use crate::workflow::step_id::task_of;
+
+/// A message of the results queue.
+struct Report<'a> {
+    /// Its place, from 1.
+    n: i64,
+    /// Why it cannot be used.
+    fault: Option<String>,
+    says: StepResult<'a>,
+    /// Its own size.
+    bytes: i32,
+}
+
+fn reports<'a>(messages: &'a Array<'_, &'_ [u8]>) -> impl Iterator<Item = Report<'a>> {
+    (1..).zip(messages.iter()).map(|(n, message)| {
+        let content = message.unwrap_or_default();
+        let says = step_result(content);
+        let bytes = i32::try_from(content.len() + size_of::<u32>()).unwrap_or(i32::MAX);
+        Report { n, fault: fault(&says, message), says, bytes }
+    })
+}
+
+/// Of plain results it is clear that they can be used; of others their text tells.
+fn fault(says: &StepResult, message: Option<&[u8]>) -> Option<String> {
+    let told = (!says.plain).then(|| match message.and_then(IntoDatum::into_datum) {
+        // SAFETY: a jsonb, in memory of its own.
+        Some(message) => unsafe { direct_function_call::<CString>(pg_sys::jsonb_out, &[Some(message)]) }
+            .and_then(|text| result_fault(&text.to_string_lossy())),
+        None => result_fault("null"),
+    });
+    told.flatten().or_else(|| {
+        let (step_id, task_id) = (says.step_id?, says.other_task?);
+        Some(format!("step {step_id} is not of task {task_id}"))
+    })
+}
+
+impl Report<'_> {
+    /// The error that a worker reports, as it is kept: an object as it is, a text as its message, nothing else.
+    fn error(&self) -> Option<Vec<u8>> {
+        match self.says.error? {
+            Value::Container(content) => jsonb::is_object(content).then(|| content.to_vec()),
+            Value::String(text) => jsonb::object(text.len() + 64, &["message"], |children| children.string(text)).ok(),
+            _ => None,
+        }
+    }
+
+    /// In place of what is too large to be kept.
+    fn too_large(&self, max_bytes: i32) -> Option<Datum> {
+        let (success, bytes) = (self.says.success, self.bytes);
+        let mut is_final = success;
+        if let Some(Value::Container(error)) = self.says.error {
+            fields(error, |name, value| {
+                is_final |= name == b"retryable" && matches!(value, Value::Boolean(false) | Value::String(b"false"));
+            });
+        }
+        let outcome = if success { "success" } else { "failure" };
+        JsonB(json!({
+            "error_type": "report_too_large",
+            "retryable": !is_final,
+            "message": format!(
+                "the report ({outcome}) has {bytes} bytes, more than tasker.max_payload_bytes ({max_bytes})"
+            ),
+        }))
+        .into_datum()
+    }
+}
+
+/// Step results in the order given: the attempt that each names and how it says that it ended, or why it cannot be used.
+#[pg_extern(
+    stable,
+    parallel_safe,
+    sql = "create function tasker._read_results(messages jsonb[])
+returns table (n bigint, fault text, step_id bigint, attempt integer, reported boolean, success boolean, results jsonb, error jsonb,
+  metadata jsonb, took_ms integer, bytes integer)
+stable strict parallel safe rows 1 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+#[allow(clippy::type_complexity)] // the columns
+fn _read_results(
+    messages: Array<&[u8]>,
+) -> TableIterator<
+    'static,
+    (
+        name!(n, i64),
+        name!(fault, Option<String>),
+        name!(step_id, Option<i64>),
+        name!(attempt, Option<i32>),
+        name!(reported, bool),
+        name!(success, bool),
+        name!(results, Option<Vec<u8>>),
+        name!(error, Option<Vec<u8>>),
+        name!(metadata, Option<Vec<u8>>),
+        name!(took_ms, Option<i32>),
+        name!(bytes, i32),
+    ),
+> {
+    let rows: Vec<_> = reports(&messages)
+        .map(|report| {
+            let (error, says) = (report.error(), report.says);
+            let step_id = says.step_id.filter(|_| report.fault.is_none());
+            let (results, metadata) = (says.results.map(jsonb::alone), says.metadata.map(jsonb::alone));
+            (
+                report.n,
+                report.fault,
+                step_id,
+                says.attempt,
+                says.reported,
+                says.success,
+                results,
+                error,
+                metadata,
+                says.took_ms,
+                report.bytes,
+            )
+        })
+        .collect();
+    TableIterator::new(rows)
+}
+
+/// Whether somebody has a task locked that results are about. They may be of any form.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._are_tasks_held(results jsonb[]) returns boolean volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _are_tasks_held(results: Array<&[u8]>) -> bool {
+    let tasks: BTreeSet<i64> =
+        results.iter().flatten().filter_map(|content| step_result(content).step_id).map(task_of).collect();
+    // SAFETY: in a statement, and closed before it ends.
+    unsafe {
+        let mut table = Reader::open(c"tasks", TASKS, []);
+        let held = tasks.into_iter().any(|task_id| table.is_held(task_id));
+        table.close();
+        held
+    }
+}
+
+/// Locks the tasks and steps that results are about, in the order of their ids, and says which attempts they end.
+/// Where all are of one namespace, that is the `only_namespace`.
+///
+/// Results are named by their place in `messages`, from 1: `settled` in the order of the outcomes, and all that are `held`.
+/// Not held are those that cannot be used, that name no step, or whose task or step somebody has locked; without `queued`
+/// also those that a queue takes and a call does not: without an attempt, or too large.
+///
+/// A result counts when it is of the attempt that is in flight; where that has been reported in its row, only the message
+/// that says so does (`queued`). The first of several counts, the others are late. One from a queue that is too large counts
+/// as a failure without what it carries; a success that is will be no smaller next time, so it is not tried again.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._hold_attempts(messages jsonb[], queued boolean, out outcomes tasker._outcome[], out settled bigint[], out held bigint[], out only_namespace bigint) volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _hold_attempts(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let mut held = Held::default();
+        let outcome = Composite::element_of(fcinfo, 1);
+        if let Some(messages) = pg_getarg::<Array<&[u8]>>(fcinfo, 0) {
+            let queued = pg_getarg(fcinfo, 1).unwrap_or_default();
+            let max_bytes = guc::max_payload_bytes();
+            let mut reports: Vec<(i64, Report)> = reports(&messages)
+                .filter(|report| report.fault.is_none())
+                .filter(|report| queued || report.says.attempt.is_some() && report.bytes <= max_bytes)
+                .filter_map(|report| Some((report.says.step_id?, report)))
+                .collect();
+            reports.sort_by_key(|(step_id, report)| (*step_id, report.n));
+            held.take(&reports, queued, max_bytes, &outcome);
+        }
+        let bigints = |list: Vec<i64>| array(list.into_iter().map(Datum::from).collect(), pg_sys::INT8OID);
+        let only_namespace = match held.namespaces {
+            Some((first, last)) if first == last => Some(first.into()),
+            _ => None,
+        };
+        let outcomes = array(held.outcomes, outcome.oid());
+        row(fcinfo, [outcomes, bigints(held.settled), bigints(held.held), only_namespace])
+    }
+}
+
+/// What ends successfully among outcomes, an array for each column; `failed`: whether others do not. `all_…` are about both.
+#[pg_extern(
+    immutable,
+    sql = "create function tasker._successes(outcomes tasker._outcome[], out step_ids bigint[], out templates bigint[], out attempts integer[], out from_states text[], out results jsonb[], out metadata jsonb[], out took_ms integer[], out failed boolean, out all_namespaces bigint[], out all_templates bigint[]) immutable language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+    // SAFETY: the function is declared with these types, and the columns of an outcome are of these types.
+    unsafe {
+        let outcome = pg_sys::get_element_type(pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 0));
+        let outcomes = elements(fcinfo, 0, outcome).unwrap_or_default();
+        let outcome = Composite::named(outcome);
+        let mut columns: [Vec<Option<Datum>>; 9] = Default::default();
+        let [step_ids, templates, attempts, from_states, results, metadata, took_ms, all_namespaces, all_templates] =
+            &mut columns;
+        let mut failed = false;
+        for one in outcomes.into_iter().flatten() {
+            let [step_id, attempt, from_state, namespace, template, success, result, _, meta, took] =
+                outcome.columns(one);
+            all_namespaces.push(namespace);
+            all_templates.push(template);
+            if value(success) != Some(true) {
+                failed = true;
+                continue;
+            }
+            step_ids.push(step_id);
+            templates.push(template);
+            attempts.push(attempt);
+            from_states.push(from_state);
+            results.push(result);
+            metadata.push(value::<Vec<u8>>(meta).and_then(under_its_name).into_datum());
+            took_ms.push(took);
+        }
+        let list = |column: &[Option<Datum>], element| nullable_array(column, element);
+        let returned = [
+            list(step_ids, pg_sys::INT8OID),
+            list(templates, pg_sys::INT8OID),
+            list(attempts, pg_sys::INT4OID),
+            list(from_states, pg_sys::TEXTOID),
+            list(results, pg_sys::JSONBOID),
+            list(metadata, pg_sys::JSONBOID),
+            list(took_ms, pg_sys::INT4OID),
+            failed.into_datum(),
+            list(all_namespaces, pg_sys::INT8OID),
+            list(all_templates, pg_sys::INT8OID),
+        ];
+        row(fcinfo, returned)
+    }
+}
+
+/// The metadata of a transition.
+fn under_its_name(content: Vec<u8>) -> Option<Vec<u8>> {
+    jsonb::object(content.len() + 64, &["orchestration_metadata"], |children| children.jsonb(&content)).ok()
+}
+
+#[derive(Default)]
+struct Held {
+    outcomes: Vec<Datum>,
+    settled: Vec<i64>,
+    held: Vec<i64>,
+    /// The least and the greatest.
+    namespaces: Option<(i64, i64)>,
+}
+
+impl Held {
+    /// # Safety
+    /// In a statement. The reports are sorted by step; the composite is that of outcomes.
+    unsafe fn take(&mut self, reports: &[(i64, Report)], queued: bool, max_bytes: i32, outcome: &Composite) {
+        // SAFETY: the columns are of these types; what a row of values points to is there until the next is looked for.
+        unsafe {
+            let mut tasks = Reader::open_to_lock(c"tasks", TASKS, [c"namespace_id", c"template_id"]);
+            let mut steps = Reader::open_to_lock(
+                c"steps",
+                steps::KEY,
+                [c"attempts", c"state", c"reported_at", c"reported_status", c"results", c"last_error"],
+            );
+            let mut task: Option<(i64, Option<(i64, i64)>)> = None;
+            for of_step in reports.chunk_by(|(step, _), (next, _)| step == next) {
+                check_for_interrupts!();
+                let Some((step_id, _)) = of_step.first() else { continue };
+                let task_id = task_of(*step_id);
+                if task.is_none_or(|(known, _)| known != task_id) {
+                    let locked = tasks.lock(task_id);
+                    task =
+                        Some((task_id, locked.and_then(|[namespace, template]| value(namespace).zip(value(template)))));
+                }
+                let Some((_, Some((namespace, template)))) = task else { continue };
+                let Some([attempts, state, reported_at, reported_status, results, last_error]) = steps.lock(*step_id)
+                else {
+                    continue;
+                };
+                self.held.extend(of_step.iter().map(|(_, report)| report.n));
+                let (first, last) = self.namespaces.unwrap_or((namespace, namespace));
+                self.namespaces = Some((first.min(namespace), last.max(namespace)));
+
+                let in_flight = matches!(value(state), Some("enqueued" | "in_progress"));
+                let matches = |report: &Report| {
+                    in_flight
+                        && (report.says.attempt.is_none() || report.says.attempt == value(attempts))
+                        && (queued && report.says.reported) == reported_at.is_some()
+                };
+                let Some(report) = of_step.iter().map(|(_, report)| report).find(|report| matches(report)) else {
+                    continue;
+                };
+                let (success, results, error, metadata) = if reported_at.is_some() {
+                    (value(reported_status) == Some("success"), results, last_error, true)
+                } else if report.bytes > max_bytes {
+                    (false, None, report.too_large(max_bytes), false)
+                } else {
+                    let results = report.says.results.map(jsonb::alone);
+                    (report.says.success, results.into_datum(), report.error().into_datum(), true)
+                };
+                let metadata = report.says.metadata.filter(|_| metadata).map(jsonb::alone);
+                self.settled.push(report.n);
+                self.outcomes.push(outcome.value([
+                    (*step_id).into_datum(),
+                    attempts,
+                    state,
+                    namespace.into_datum(),
+                    template.into_datum(),
+                    success.into_datum(),
+                    results,
+                    error,
+                    metadata.into_datum(),
+                    report.says.took_ms.into_datum(),
+                ]));
+            }
+            tasks.close();
+            steps.close();
+        }
+    }
+}
