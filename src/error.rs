@@ -22,6 +22,8 @@ pub enum Error {
     MessageMemory(i64),
     /// A row cannot be updated, as somebody else is changing it.
     RowChanges,
+    /// A number in a row would be greater than its column can hold.
+    NumberRange,
     /// `_setting` was asked for a setting that does not exist.
     Setting { name: String, known: String },
 }
@@ -65,6 +67,9 @@ impl Error {
                 "a row is being changed by somebody else".to_owned(),
                 "Try again.".to_owned(),
             ),
+            Self::NumberRange => {
+                (ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range".to_owned(), String::new())
+            }
             Self::Setting { name, known } => (
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("there is no setting \"tasker.{name}\""),

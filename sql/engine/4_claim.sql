@@ -26,11 +26,12 @@ begin
     select n.namespace_id, f.ready
     from tasker.namespaces n
     left join fresh f on f.namespace_id = n.namespace_id
-    -- One probe a namespace; `exists` would be turned into a hash of all that waits.
+    -- One probe a namespace, from the end of the line; `exists` would be turned into a hash of all that waits.
     left join lateral (
       select true as waits
       from tasker.waiting w
       where f.ready is null and w.namespace_id = n.namespace_id and w.claimed_by is null
+      order by w.namespace_id desc, w.template_id desc, w.priority desc, w.since desc
       limit 1) w on true
     where f.ready is not null or w.waits
     order by n.namespace_id

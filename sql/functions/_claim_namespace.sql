@@ -24,9 +24,14 @@ declare
   fit       record;
 begin
   select n.* into namespace from tasker.namespaces n where n.namespace_id = _claim_namespace.namespace_id;
-  waits := exists (
-    select from tasker.waiting w where w.namespace_id = _claim_namespace.namespace_id and w.claimed_by is null);
-  capacity := tasker._capacity(namespace, at, freed, case when not waits then coalesce(cardinality(ready), 0) end,
+  -- From the end of the line: at its head lie the entries of what was claimed last.
+  waits := (
+    select true
+    from tasker.waiting w
+    where w.namespace_id = _claim_namespace.namespace_id and w.claimed_by is null
+    order by w.namespace_id desc, w.template_id desc, w.priority desc, w.since desc
+    limit 1);
+  capacity := tasker._capacity(namespace, at, freed, case when waits is null then coalesce(cardinality(ready), 0) end,
     in_a_call);
   if capacity.room is null or capacity.more_later then
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');

@@ -31,11 +31,12 @@ declare
   touched       bigint[];  -- places
   held_steps    bigint[];
 begin
+  -- Classes from their ends: at the heads lie the entries of what was claimed last.
   with recursive class as (
     (select w.template_id, w.priority
      from tasker.waiting w
      where w.namespace_id = _claim_waiting.namespace_id and w.claimed_by is null
-     order by w.template_id, w.priority
+     order by w.template_id desc, w.priority desc
      limit 1)
     union all
     select n.template_id, n.priority
@@ -44,8 +45,8 @@ begin
       select w.template_id, w.priority
       from tasker.waiting w
       where w.namespace_id = _claim_waiting.namespace_id and w.claimed_by is null
-        and (w.template_id, w.priority) > (c.template_id, c.priority)
-      order by w.template_id, w.priority
+        and (w.template_id, w.priority) < (c.template_id, c.priority)
+      order by w.template_id desc, w.priority desc
       limit 1) n
   ), candidate as (
     select h.*

@@ -9,35 +9,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  over    bigint[];
   written boolean;
 begin
   if unready is not null then
     written := tasker._write_remaining_parents(unready, still_missing);
   end if;
-
-  -- In a chain the one that ends and the one that becomes ready cancel out, and nothing changes.
-  if tasker._are_of_same_tasks(_release_children.parents, _release_children.ready) then
-    return null;
-  end if;
-  with change as (
-    select x.task_id, sum(x.active) as active
-    from (
-      select p >> 16, -1 from unnest(_release_children.parents) p
-      union all
-      select r >> 16, 1 from unnest(_release_children.ready) r
-    ) x(task_id, active)
-    group by x.task_id
-    having sum(x.active) <> 0
-  ), changed as (
-    update tasker.tasks t
-    set active_steps = t.active_steps + c.active
-    from change c
-    where t.task_id = c.task_id
-    returning t.task_id, t.active_steps
-  )
-  select array_agg(c.task_id) into over
-  from changed c
-  where c.active_steps = 0;
-  return over;
+  return tasker._write_active_steps(_release_children.parents, _release_children.ready);
 end $$;

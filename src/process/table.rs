@@ -31,6 +31,8 @@ pub enum Column {
     Each(Vec<Option<Datum>>),
     /// The next number of a sequence.
     Next(Oid),
+    /// An integer: so much more than it was, for each row.
+    More(Vec<i32>),
 }
 
 impl Column {
@@ -57,11 +59,16 @@ impl Column {
         Some(Column::Each(vec![value]))
     }
 
-    fn value(&self, row: usize) -> Option<Datum> {
+    /// What a row gets, which had `old`.
+    fn value(&self, row: usize, old: Datum) -> Option<Datum> {
         match self {
             Column::Null => None,
             Column::One(value) => Some(*value),
             Column::Each(values) => values.get(row).copied().flatten(),
+            Column::More(more) => {
+                let more = more.get(row).copied().unwrap_or_default();
+                Some((old.value() as i32).checked_add(more).unwrap_or_else(|| raise(Error::NumberRange)).into())
+            }
             // SAFETY: a sequence that does not exist is an error.
             Column::Next(sequence) => unsafe {
                 direct_function_call::<i64>(pg_sys::nextval_oid, &[sequence.into_datum()]).into_datum()
@@ -133,7 +140,9 @@ impl Writer {
         }
     }
 
-    unsafe fn attribute(&self, name: &CStr) -> AttrNumber {
+    /// # Safety
+    /// The table is open.
+    pub unsafe fn attribute(&self, name: &CStr) -> AttrNumber {
         // SAFETY: the table is open.
         unsafe { attribute(self.relation, name) }
     }
@@ -212,6 +221,15 @@ impl Writer {
     /// # Safety
     /// The keys are bigints, and the index is one of the table's.
     pub unsafe fn update(self, key: Key, keys: &[Option<Datum>]) {
+        // SAFETY: see there.
+        unsafe { self.update_and(key, keys, |_| ()) };
+    }
+
+    /// The same, and shows each new version.
+    ///
+    /// # Safety
+    /// As there; what is shown is there for the moment.
+    pub unsafe fn update_and(self, key: Key, keys: &[Option<Datum>], mut show: impl FnMut(*mut TupleTableSlot)) {
         // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
         unsafe {
             pg_sys::CheckCmdReplicaIdentity(self.relation, pg_sys::CmdType::CMD_UPDATE);
@@ -223,7 +241,11 @@ impl Writer {
                 let Some(old) = rows.find(key) else { continue };
                 loop {
                     match self.replace(old, new, row) {
-                        Replaced::Yes => break places::note(self.relation, key, (*new).tts_tid),
+                        Replaced::Yes => {
+                            places::note(self.relation, key, (*new).tts_tid);
+                            show(new);
+                            break;
+                        }
                         Replaced::No => break,
                         Replaced::HasLaterVersion => {}
                     }
@@ -235,6 +257,15 @@ impl Writer {
             rows.close();
         }
         self.close();
+    }
+
+    /// A column of a row that is shown.
+    ///
+    /// # Safety
+    /// It is never null.
+    pub unsafe fn shown(slot: *mut TupleTableSlot, column: AttrNumber) -> Datum {
+        // SAFETY: the slot has a place for each column of the table.
+        unsafe { *(*slot).tts_values.add((column - 1) as usize) }
     }
 
     /// Puts a new version in the place of the row in `old`. Where there is a later one, that is in `old` then, and locked.
@@ -300,8 +331,8 @@ impl Writer {
         // SAFETY: the slot has a place for each column of the table.
         unsafe {
             for (number, column) in &self.columns {
-                let value = column.value(row);
                 let place = (*number - 1) as usize;
+                let value = column.value(row, *(*slot).tts_values.add(place));
                 *(*slot).tts_values.add(place) = value.unwrap_or(Datum::null());
                 *(*slot).tts_isnull.add(place) = value.is_none();
             }

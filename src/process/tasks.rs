@@ -1,16 +1,20 @@
 //! What tasks write: a request's rows, their history, and what waits. Each says whether it has gone past the executor
 //! (`table`).
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 
+use pgrx::AnyElement;
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
 use super::caller::session_user;
-use super::table::executor::or_by_executor;
+use super::table::executor::{by_executor, or_by_executor};
 use super::table::read::Key;
 use super::table::{Column, Writer};
+use super::values::{array, elements};
+use crate::workflow::step_id::task_of;
 
 pub const KEY: Key = Key { index: c"tasks_pkey", column: c"task_id" };
 
@@ -98,6 +102,58 @@ fn _write_request(fcinfo: FunctionCallInfo) -> bool {
             Some(known)
         };
         or_by_executor(past().unwrap_or_default(), fcinfo, STATEMENT)
+    }
+}
+
+/// Writes how many steps of tasks are active, where that changes: those of `ended` are not any more, those of `ready` are now.
+/// Returns the tasks that have none left.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._write_active_steps(ended bigint[], ready bigint[]) returns bigint[] volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _write_active_steps(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+    const STATEMENT: &CStr = c"
+        with change as (
+          select x.task_id, sum(x.active) as active
+          from (select i >> 16, -1 from unnest($1) i union all select i >> 16, 1 from unnest($2) i) x(task_id, active)
+          group by x.task_id
+          having sum(x.active) <> 0
+        ), changed as (
+          update tasker.tasks t
+          set active_steps = t.active_steps + c.active
+          from change c
+          where t.task_id = c.task_id
+          returning t.task_id, t.active_steps
+        )
+        select array_agg(c.task_id) from changed c where c.active_steps = 0";
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let mut changes: BTreeMap<i64, i32> = BTreeMap::new();
+        for (argument, change) in [(0, -1), (1, 1)] {
+            for step_id in elements(fcinfo, argument, pg_sys::INT8OID).into_iter().flatten().flatten() {
+                *changes.entry(task_of(step_id.value() as i64)).or_default() += change;
+            }
+        }
+        changes.retain(|_, change| *change != 0);
+        if changes.is_empty() {
+            return None;
+        }
+        let keys: Vec<_> = changes.keys().map(|task_id| task_id.into_datum()).collect();
+        let changes: Vec<i32> = changes.into_values().collect();
+        let over = match Writer::open(c"tasks") {
+            Some(table) => {
+                let (task_id, active) = (table.attribute(c"task_id"), table.attribute(c"active_steps"));
+                let mut over = Vec::new();
+                table.set(c"active_steps", Some(Column::More(changes))).update_and(KEY, &keys, |row| {
+                    if Writer::shown(row, active).value() as i32 == 0 {
+                        over.push(Writer::shown(row, task_id));
+                    }
+                });
+                array(over, pg_sys::INT8OID)
+            }
+            None => by_executor(fcinfo, STATEMENT),
+        };
+        AnyElement::from_polymorphic_datum(over?, false, pg_sys::INT8ARRAYOID)
     }
 }
 

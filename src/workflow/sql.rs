@@ -5,12 +5,11 @@
 
 use chrono::{DateTime, Utc};
 use pgrx::prelude::*;
-use pgrx::{Array, JsonB, Uuid};
+use pgrx::{JsonB, Uuid};
 
 use super::backoff::{Backoff, Policy, retry_delay};
 use super::graph::{Format, Graph};
 use super::message;
-use super::step_id::task_of;
 use crate::error::{Error, raise};
 
 /// The delay after a failed attempt; see `backoff::retry_delay`. Negative times count as 0, an unknown policy as
@@ -69,11 +68,4 @@ fn _graph(graph: JsonB, format: &str) -> String {
 #[pg_extern(volatile, parallel_safe)]
 fn _uuid7() -> Uuid {
     Uuid::from_bytes(*uuid::Uuid::now_v7().as_bytes())
-}
-
-/// Whether the steps of two lists are of the same tasks, in the same order.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn _are_of_same_tasks(steps: Array<i64>, others: Array<i64>) -> bool {
-    let tasks = |steps: &Array<i64>| steps.iter().map(|step| step.map(task_of)).collect::<Vec<_>>();
-    tasks(&steps) == tasks(&others)
 }

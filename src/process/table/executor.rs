@@ -13,9 +13,19 @@ use pgrx::prelude::*;
 /// # Safety
 /// The function is called by SQL.
 pub unsafe fn or_by_executor(past: bool, fcinfo: FunctionCallInfo, statement: &CStr) -> bool {
-    if past {
-        return true;
+    if !past {
+        // SAFETY: see above.
+        unsafe { by_executor(fcinfo, statement) };
     }
+    past
+}
+
+/// The first column of the first row that such a statement returns.
+///
+/// # Safety
+/// As there.
+pub unsafe fn by_executor(fcinfo: FunctionCallInfo, statement: &CStr) -> Option<Datum> {
+    let mut returned = None;
     // SAFETY: the statement copies what it takes, and an error undoes the connection with the (sub)transaction.
     unsafe {
         let (mut types, mut count) = (null_mut(), 0);
@@ -30,7 +40,14 @@ pub unsafe fn or_by_executor(past: bool, fcinfo: FunctionCallInfo, statement: &C
         if status < 0 {
             error!("the statement that the executor should do: {status}");
         }
+        if let Some(found) = pg_sys::SPI_tuptable.as_ref()
+            && found.numvals > 0
+        {
+            let mut is_null = false;
+            let value = pg_sys::SPI_getbinval(*found.vals, found.tupdesc, 1, &raw mut is_null);
+            returned = (!is_null).then(|| pg_sys::SPI_datumTransfer(value, false, -1));
+        }
         pg_sys::SPI_finish();
     }
-    false
+    returned
 }
