@@ -139,7 +139,7 @@ create table tasker.tasks (
   reason                text,
   tags                  text[] not null default '{}',
   bypass_steps          text[] not null default '{}'
-) with (fillfactor = 35);
+) with (fillfactor = 30);
 create index tasks_by_correlation on tasker.tasks (correlation_id);
 create unique index tasks_identity_key_is_unique on tasker.tasks (namespace_id, identity_key) where identity_key is not null;
 create index tasks_by_context_hash on tasker.tasks (context_hash) where context_hash is not null;

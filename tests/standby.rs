@@ -69,7 +69,16 @@ fn a_standby_runs_nothing_says_nothing_and_answers() {
     let noise: Vec<_> = since.lines().filter(|line| line.contains("tasker")).collect();
     assert!(noise.is_empty(), "{noise:#?}");
     // Clients are told by the server.
-    for call in ["tasker.request_task('shop', 'two')", "tasker.poll_steps('shop')", "tasker.orchestrate()"] {
+    let result = r#"array['{"step_id": 65537, "attempt": 1, "status": "success"}'::jsonb]"#;
+    let calls = [
+        "tasker.request_task('shop', 'two')",
+        "tasker.poll_steps('shop')",
+        "tasker.orchestrate()",
+        &format!("tasker.complete_steps({result})"),
+        &format!("tasker.complete_steps({result}, advance => true)"),
+        &format!("tasker.exchange_steps('shop', {result})"),
+    ];
+    for call in calls {
         let error = copy.error(&format!("select * from {call}"));
         assert_eq!(error.code().code(), "25006", "{call}: {error:?}");
     }

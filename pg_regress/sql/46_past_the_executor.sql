@@ -87,6 +87,30 @@ from tasker.task_transitions t where t.task_id in (:plain, :noted);
 select count(*) as timers, count(distinct to_jsonb(t) - '{timer_id,fire_at,step_ids}'::text[]) as kinds
 from tasker.timers t where t.step_ids[1] >> 16 in (:plain, :noted);
 
+-- Requests as well, made one by one or together, at once or for later.
+create function pg_temp.ask(who text) returns void language plpgsql as $$
+begin
+  perform tasker.request_task('test_audit', 'pair', '{"n": 1}', idempotency_key => who || 1, initiator => who, tags => '{x}');
+  perform tasker.request_task('test_audit', 'pair', '{"n": 2}', run_at => tasker.clock() + interval '1 day', initiator => who, priority => 4, claim_timeout_seconds => 7);
+  perform tasker.request_tasks('test_audit', 'pair', '{"{\"n\": 3}","{\"n\": 4}"}'::jsonb[], idempotency_keys => array[who || 3, who || 4],
+    initiator => who, reason => 'test');
+  perform tasker.request_tasks('test_audit', 'pair', '{"{\"n\": 5}"}'::jsonb[], run_at => tasker.clock() + interval '1 day', initiator => who);
+end $$;
+select pg_temp.ask('past it');
+create trigger seen after insert on tasker.waiting for each row execute function pg_temp.see_other();
+select pg_temp.ask('by it');
+drop trigger seen on tasker.waiting;
+select count(*) as tasks, count(distinct to_jsonb(t) - '{task_id,created_at,correlation_id,initiator,identity_key}'::text[]) as kinds,
+  count(distinct t.correlation_id) as correlations, array_agg(distinct t.identity_key) as keys
+from tasker.tasks t where t.initiator in ('past it', 'by it');
+select t.initiator, w.priority, w.since = t.created_at as since_then, count(*)
+from tasker.waiting w join tasker.tasks t using (task_id) where t.initiator in ('past it', 'by it') group by 1, 2, 3 order by 1, 2;
+select t.initiator, i.kind, i.fire_at - t.created_at as after, count(*)
+from tasker.timers i join tasker.tasks t using (task_id) where t.initiator in ('past it', 'by it') group by 1, 2, 3 order by 1;
+select t.initiator, h.from_state, h.to_state, h.actor = session_user as mine, count(*)
+from tasker.task_transitions h join tasker.tasks t using (task_id) where t.initiator in ('past it', 'by it') group by 1, 2, 3, 4 order by 1;
+select count(tasker.cancel_task(t.task_id)) from tasker.tasks t where t.initiator in ('past it', 'by it');
+
 -- Whoever writes them, rows are the same: those of a, in all three tasks.
 select count(*) as steps,
   count(distinct to_jsonb(s) - '{step_id,task_id,msg_id,enqueued_at,started_at,reported_at,finished_at}'::text[]

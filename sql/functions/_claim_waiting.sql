@@ -8,7 +8,7 @@
 -- not depend on how many rows wait behind them.
 --
 -- Rows and steps that nobody has ever locked (xmax is 0) are not locked here either, as in _hold_children: they are deleted
--- and updated a moment later. A row that somebody sets aside within that moment is not deleted, and then not taken.
+-- and updated a moment later. A row that another pass sets aside within that moment is waited for, and not taken.
 create or replace function tasker._claim_waiting(
   namespace_id bigint, ready bigint[], wanted bigint, skipped bigint, templates bigint[], rooms bigint[],
   at timestamptz, only_task_id bigint,
@@ -144,7 +144,9 @@ begin
     order by m.place
     limit wanted
   ), gone as (
-    delete from tasker.waiting w using taken k where w.ctid = k.row_id
+    -- `case`: no condition of a partial index.
+    delete from tasker.waiting w using taken k
+    where w.ctid = k.row_id and case when w.claimed_by is null then true end
     returning k.task_id, k.step_id, k.place
   )
   select array_agg(k.step_id order by k.place) filter (where k.step_id is not null),

@@ -34,7 +34,6 @@ declare
   key         text;
   hash        bytea;
   id          bigint;
-  delayed     boolean;
   correlation uuid;
   written     boolean;
   fault       text;
@@ -92,15 +91,11 @@ begin
   end if;
 
   id := nextval('tasker.tasks_task_id_seq');
-  delayed := request_task.run_at > at;
   correlation := coalesce(request_task.correlation_id, request_task.parent_correlation_id, tasker._uuid7());
-  written := tasker._write_request(id, template.template_id, template.namespace_id, at, request_task.run_at, correlation,
-    request_task.parent_correlation_id, coalesce(request_task.claim_timeout_seconds, 60), request_task.priority, merged, key, hash,
-    request_task.initiator, request_task.source_system, request_task.reason, coalesce(request_task.tags, '{}'),
-    coalesce(request_task.bypass_steps, '{}'), delayed);
-  if delayed then
-    insert into tasker.timers (fire_at, kind, task_id) values (request_task.run_at, 'start', id);
-  end if;
+  written := tasker._write_request(id, template.template_id, template.namespace_id, request_task.run_at, correlation,
+    request_task.parent_correlation_id, coalesce(request_task.claim_timeout_seconds, 60), request_task.priority::smallint, merged,
+    key, hash, request_task.initiator, request_task.source_system, request_task.reason, coalesce(request_task.tags, '{}'),
+    coalesce(request_task.bypass_steps, '{}'), at);
   return tasker._waking(id);
 end $$;
 comment on function tasker.request_task is

@@ -53,7 +53,7 @@ alter table tasker.timers
   drop constraint timers_has_one_subject,
   drop constraint timers_steps_have_attempts;
 
-alter table tasker.tasks set (fillfactor = 35);
+alter table tasker.tasks set (fillfactor = 30);
 alter table tasker.steps set (fillfactor = 40);
 alter table tasker.waiting set (autovacuum_vacuum_cost_delay = 0);
 alter table tasker.timers set (autovacuum_vacuum_cost_delay = 0);

@@ -1,6 +1,6 @@
 //! Who calls. In a SECURITY DEFINER function `current_user` is the function's owner, so SQL cannot tell.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use pgrx::prelude::*;
 
@@ -34,7 +34,7 @@ fn holds(caller: pg_sys::Oid, right: &str) -> bool {
 
 /// The name of the session user, as a text.
 pub fn session_user() -> Option<pg_sys::Datum> {
-    // SAFETY: the name of a role that exists, in memory of the caller's.
-    let name = unsafe { CStr::from_ptr(pg_sys::GetUserNameFromId(pg_sys::GetSessionUserId(), false)) };
-    name.to_str().ok().into_datum()
+    // SAFETY: the name of a role that exists, in memory of the caller's and in the encoding of the database.
+    let name = unsafe { pg_sys::cstring_to_text(pg_sys::GetUserNameFromId(pg_sys::GetSessionUserId(), false)) };
+    Some(name.into())
 }

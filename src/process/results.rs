@@ -6,7 +6,7 @@ use std::ffi::CString;
 use pgrx::fcinfo::pg_getarg;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
-use pgrx::{AnyElement, Array, JsonB, direct_function_call};
+use pgrx::{AnyElement, Array, JsonB, PgMemoryContexts, direct_function_call};
 use serde_json::json;
 
 use super::steps;
@@ -42,16 +42,23 @@ fn reports<'a>(messages: &'a Array<'_, &'_ [u8]>) -> impl Iterator<Item = Report
 
 /// Of plain results it is clear that they can be used; of others their text tells.
 fn fault(says: &StepResult, message: Option<&[u8]>) -> Option<String> {
-    let told = (!says.plain).then(|| match message.and_then(IntoDatum::into_datum) {
-        // SAFETY: a jsonb, in memory of its own.
-        Some(message) => unsafe { direct_function_call::<CString>(pg_sys::jsonb_out, &[Some(message)]) }
-            .and_then(|text| result_fault(&text.to_string_lossy())),
-        None => result_fault("null"),
-    });
+    // A batch of large ones would fill the memory with its texts.
+    // SAFETY: nothing of it is used beyond.
+    let told = (!says.plain)
+        .then(|| unsafe { PgMemoryContexts::new("a result's text").switch_to(|_| fault_of_text(message)) });
     told.flatten().or_else(|| {
         let (step_id, task_id) = (says.step_id?, says.other_task?);
         Some(format!("step {step_id} is not of task {task_id}"))
     })
+}
+
+fn fault_of_text(message: Option<&[u8]>) -> Option<String> {
+    match message.and_then(IntoDatum::into_datum) {
+        // SAFETY: a jsonb, in memory of its own.
+        Some(message) => unsafe { direct_function_call::<CString>(pg_sys::jsonb_out, &[Some(message)]) }
+            .and_then(|text| result_fault(&text.to_string_lossy())),
+        None => result_fault("null"),
+    }
 }
 
 impl Report<'_> {
@@ -158,7 +165,8 @@ fn _are_tasks_held(results: Array<&[u8]>) -> bool {
 ///
 /// Results are named by their place in `messages`, from 1: `settled` in the order of the outcomes, and all that are `held`.
 /// Not held are those that cannot be used, that name no step, or whose task or step somebody has locked; without `queued`
-/// also those that a queue takes and a call does not: without an attempt, or too large.
+/// also those that a queue takes and a call does not (without an attempt, or too large), and all behind the first task that
+/// is locked.
 ///
 /// A result counts when it is of the attempt that is in flight; where that has been reported in its row, only the message
 /// that says so does (`queued`). The first of several counts, the others are late. One from a queue that is too large counts
@@ -201,9 +209,8 @@ fn _hold_attempts(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
 fn _successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     // SAFETY: the function is declared with these types, and the columns of an outcome are of these types.
     unsafe {
-        let outcome = pg_sys::get_element_type(pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 0));
-        let outcomes = elements(fcinfo, 0, outcome).unwrap_or_default();
-        let outcome = Composite::named(outcome);
+        let outcome = Composite::element_of_argument(fcinfo, 0);
+        let outcomes = elements(fcinfo, 0, outcome.oid()).unwrap_or_default();
         let mut columns: [Vec<Option<Datum>>; 9] = Default::default();
         let [step_ids, templates, attempts, from_states, results, metadata, took_ms, all_namespaces, all_templates] =
             &mut columns;
@@ -275,6 +282,11 @@ impl Held {
                 let task_id = task_of(*step_id);
                 if task.is_none_or(|(known, _)| known != task_id) {
                     let locked = tasks.lock(task_id);
+                    // A call that holds tasks beyond one that another holds, and waits later, can wait for a call that waits
+                    // for it. A pass never waits.
+                    if locked.is_none() && !queued && tasks.find(task_id).is_some() {
+                        break;
+                    }
                     task =
                         Some((task_id, locked.and_then(|[namespace, template]| value(namespace).zip(value(template)))));
                 }

@@ -200,7 +200,7 @@ fn _write_timers(fcinfo: FunctionCallInfo) -> bool {
 
 /// The time that an argument holds, so many seconds on.
 unsafe fn later(fcinfo: FunctionCallInfo, argument: usize, seconds: f64) -> Option<Datum> {
-    let interval = Interval::from_micros((seconds * 1e6).round_ties_even() as i64);
+    let interval = Interval::from_seconds(seconds);
     // SAFETY: the argument is a timestamptz. What is out of range is an error.
     unsafe {
         let arguments = [pg_getarg_datum(fcinfo, argument), interval.into_datum()];

@@ -4,102 +4,252 @@
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 
-use pgrx::AnyElement;
-use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
-use pgrx::pg_sys::FunctionCallInfo;
+use pgrx::fcinfo::pg_getarg_datum;
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
+use pgrx::{AnyElement, JsonB, Uuid};
+use serde_json::json;
 
 use super::caller::session_user;
 use super::table::executor::{by_executor, or_by_executor};
 use super::table::read::Key;
 use super::table::{Column, Writer};
-use super::values::{array, elements};
+use super::values::{Composite, array, elements, empty_array, value};
 use crate::workflow::step_id::task_of;
 
 pub const KEY: Key = Key { index: c"tasks_pkey", column: c"task_id" };
 
 const TRANSITIONS: &CStr = c"task_transitions_task_transition_id_seq";
 
-/// Writes the rows of one request: the task, its first transition, and, unless it is delayed, that it waits for its start.
+/// What a request says of its task.
+const NAMES: [&CStr; 16] = [
+    c"task_id",
+    c"template_id",
+    c"namespace_id",
+    c"run_at",
+    c"correlation_id",
+    c"parent_correlation_id",
+    c"claim_timeout_seconds",
+    c"priority",
+    c"context",
+    c"identity_key",
+    c"context_hash",
+    c"initiator",
+    c"source_system",
+    c"reason",
+    c"tags",
+    c"bypass_steps",
+];
+
+/// What is written for requests, by column of `tasks`: an element for each request.
+struct Requests {
+    columns: Vec<(&'static CStr, Vec<Option<Datum>>)>,
+    created_at: Option<Datum>,
+    /// Of the tasks' first transitions.
+    metadata: Option<Vec<Option<Datum>>>,
+}
+
+impl Requests {
+    /// Writes tasks, their first transitions, and that they wait for their start, or the timers of those that are not to start
+    /// yet. All of that or nothing.
+    ///
+    /// # Safety
+    /// In a statement; the values are of the columns' types.
+    unsafe fn write(self) -> bool {
+        let created_at = self.created_at.map_or(0, |at| at.value() as i64);
+        let is_delayed: Vec<bool> = self
+            .column(c"run_at")
+            .iter()
+            .map(|run_at| run_at.is_some_and(|run_at| run_at.value() as i64 > created_at))
+            .collect();
+        let those = |name, delayed| {
+            let values = self.column(name).iter().zip(&is_delayed).filter(|(_, is_delayed)| **is_delayed == delayed);
+            Some(Column::Each(values.map(|(value, _)| *value).collect()))
+        };
+        let all = |name| Some(Column::Each(self.column(name).to_vec()));
+        let one = |value: Option<Datum>| value.map(Column::One);
+        let pending = || one("pending".into_datum());
+        // SAFETY: see above.
+        unsafe {
+            let tasks = Writer::open(c"tasks").map(|table| {
+                let table = self.columns.iter().fold(table, |table, (name, _)| table.set(name, all(name)));
+                table
+                    .set(c"created_at", one(self.created_at))
+                    .set(c"state", pending())
+                    .set(c"active_steps", one(0_i32.into_datum()))
+                    .set(c"error_steps", one(0_i32.into_datum()))
+            });
+            let transitions = Writer::open(c"task_transitions").map(|table| {
+                table
+                    .number(c"task_transition_id", TRANSITIONS)
+                    .set(c"task_id", all(c"task_id"))
+                    .set(c"created_at", one(self.created_at))
+                    .set(c"to_state", pending())
+                    .set(c"actor", one(session_user()))
+                    .set(c"metadata", self.metadata.clone().map(Column::Each))
+            });
+            let mut tables = vec![tasks, transitions];
+            if is_delayed.contains(&false) {
+                tables.push(Writer::open(c"waiting").map(|table| {
+                    table
+                        .set(c"namespace_id", those(c"namespace_id", false))
+                        .set(c"template_id", those(c"template_id", false))
+                        .set(c"task_id", those(c"task_id", false))
+                        .set(c"since", one(self.created_at))
+                        .set(c"priority", those(c"priority", false))
+                }));
+            }
+            if is_delayed.contains(&true) {
+                tables.push(Writer::open(c"timers").map(|table| {
+                    table
+                        .number(c"timer_id", c"timers_timer_id_seq")
+                        .set(c"fire_at", those(c"run_at", true))
+                        .set(c"kind", one("start".into_datum()))
+                        .set(c"task_id", those(c"task_id", true))
+                }));
+            }
+            let known = tables.iter().all(|table| table.as_ref().is_some_and(Writer::knows_defaults));
+            for table in tables.into_iter().flatten() {
+                if known {
+                    table.append(None);
+                } else {
+                    table.close();
+                }
+            }
+            known
+        }
+    }
+
+    fn column(&self, name: &CStr) -> &[Option<Datum>] {
+        self.columns.iter().find(|(known, _)| *known == name).map_or(&[], |(_, values)| values)
+    }
+}
+
+/// Writes the rows of one request: the task, its first transition, and that it waits for its start, or a timer for that.
 #[pg_extern(
     volatile,
-    sql = "create function tasker._write_request(task_id bigint, template_id bigint, namespace_id bigint, created_at timestamptz, run_at timestamptz, correlation_id uuid, parent_correlation_id uuid, claim_timeout_seconds integer, priority integer, context jsonb, identity_key text, context_hash bytea, initiator text, source_system text, reason text, tags text[], bypass_steps text[], delayed boolean) returns boolean volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+    sql = "create function tasker._write_request(task_id bigint, template_id bigint, namespace_id bigint, run_at timestamptz, correlation_id uuid, parent_correlation_id uuid, claim_timeout_seconds integer, priority smallint, context jsonb, identity_key text, context_hash bytea, initiator text, source_system text, reason text, tags text[], bypass_steps text[], created_at timestamptz) returns boolean volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _write_request(fcinfo: FunctionCallInfo) -> bool {
-    const AS_GIVEN: [(&CStr, usize); 16] = [
-        (c"task_id", 0),
-        (c"template_id", 1),
-        (c"namespace_id", 2),
-        (c"created_at", 3),
-        (c"run_at", 4),
-        (c"correlation_id", 5),
-        (c"parent_correlation_id", 6),
-        (c"claim_timeout_seconds", 7),
-        (c"context", 9),
-        (c"identity_key", 10),
-        (c"context_hash", 11),
-        (c"initiator", 12),
-        (c"source_system", 13),
-        (c"reason", 14),
-        (c"tags", 15),
-        (c"bypass_steps", 16),
-    ];
     const STATEMENT: &CStr = c"
         with task as (
-          insert into tasker.tasks (task_id, template_id, namespace_id, created_at, run_at, correlation_id,
-            parent_correlation_id, claim_timeout_seconds, priority, context, identity_key, context_hash, initiator,
-            source_system, reason, tags, bypass_steps)
+          insert into tasker.tasks (task_id, template_id, namespace_id, run_at, correlation_id, parent_correlation_id,
+            claim_timeout_seconds, priority, context, identity_key, context_hash, initiator, source_system, reason, tags,
+            bypass_steps, created_at)
           overriding system value
           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         ), waits as (
           insert into tasker.waiting (namespace_id, template_id, task_id, since, priority)
-          select $3, $2, $1, $4, $9 where $18 is not true
+          select $3, $2, $1, $17, $8 where ($4 > $17) is not true
+        ), delayed as (
+          insert into tasker.timers (fire_at, kind, task_id) select $4, 'start', $1 where $4 > $17
         )
-        insert into tasker.task_transitions (task_id, created_at, to_state, actor) values ($1, $4, 'pending', session_user)";
-    // SAFETY: the function is declared with these types; what is opened is closed.
+        insert into tasker.task_transitions (task_id, created_at, to_state, actor) values ($1, $17, 'pending', session_user)";
+    // SAFETY: the function is declared with these types.
     unsafe {
-        let given = |argument| Column::only(pg_getarg_datum(fcinfo, argument));
-        let priority = pg_getarg::<i32>(fcinfo, 8).and_then(|priority| i16::try_from(priority).ok());
-        let priority = || Column::only(priority.into_datum());
-        let pending = || Column::only("pending".into_datum());
-        let is_delayed: bool = pg_getarg(fcinfo, 17).unwrap_or_default();
+        let columns = NAMES.into_iter().zip((0..).map(|number| vec![pg_getarg_datum(fcinfo, number)])).collect();
+        let past = Requests { columns, created_at: pg_getarg_datum(fcinfo, 16), metadata: None }.write();
+        or_by_executor(past, fcinfo, STATEMENT)
+    }
+}
+
+/// Writes the rows of requests as `_write_request` does. The arrays have an element for each; a request without a task id is
+/// left out.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._write_requests(requests tasker._task_request[], task_ids bigint[], context_hashes bytea[], created_at timestamptz) returns boolean volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _write_requests(fcinfo: FunctionCallInfo) -> bool {
+    const STATEMENT: &CStr = c"
+        with request as materialized (
+          select u.task_id, u.context_hash, u.r
+          from (select unnest($1) as r, unnest($2) as task_id, unnest($3) as context_hash) u
+          where u.task_id is not null
+        ), task as (
+          insert into tasker.tasks (task_id, template_id, namespace_id, created_at, run_at, correlation_id,
+            parent_correlation_id, claim_timeout_seconds, priority, context, identity_key, context_hash, initiator,
+            source_system, reason, tags, bypass_steps)
+          overriding system value
+          select q.task_id, (q.r).template_id, (q.r).namespace_id, $4, (q.r).run_at,
+            coalesce((q.r).correlation_id, (q.r).parent_correlation_id, tasker._uuid7()), (q.r).parent_correlation_id,
+            (q.r).claim_timeout_seconds, (q.r).priority, (q.r).context, (q.r).template_name || '/' || (q.r).idempotency_key,
+            q.context_hash, (q.r).initiator, (q.r).source_system, (q.r).reason, coalesce((q.r).tags, '{}'),
+            coalesce((q.r).bypass_steps, '{}')
+          from request q
+        ), waits as (
+          insert into tasker.waiting (namespace_id, template_id, task_id, since, priority)
+          select (q.r).namespace_id, (q.r).template_id, q.task_id, $4, (q.r).priority
+          from request q
+          where ((q.r).run_at > $4) is not true
+        ), delayed as (
+          insert into tasker.timers (fire_at, kind, task_id)
+          select (q.r).run_at, 'start', q.task_id
+          from request q
+          where (q.r).run_at > $4
+        )
+        insert into tasker.task_transitions (task_id, created_at, to_state, actor, metadata)
+        select q.task_id, $4, 'pending', session_user,
+          case when (q.r).request_id is not null then jsonb_build_object('request_id', (q.r).request_id) end
+        from request q";
+    // SAFETY: the function is declared with these types.
+    unsafe {
         let past = || {
-            let mut tasks = Writer::open(c"tasks")?;
-            for (column, argument) in AS_GIVEN {
-                tasks = tasks.set(column, given(argument));
-            }
-            let tasks = tasks
-                .set(c"priority", priority())
-                .set(c"state", pending())
-                .set(c"active_steps", Column::only(0_i32.into_datum()))
-                .set(c"error_steps", Column::only(0_i32.into_datum()));
-            let transitions = Writer::open(c"task_transitions").map(|table| {
-                table
-                    .number(c"task_transition_id", TRANSITIONS)
-                    .set(c"task_id", given(0))
-                    .set(c"created_at", given(3))
-                    .set(c"to_state", pending())
-                    .set(c"actor", Column::only(session_user()))
-            });
-            let waiting = Writer::open(c"waiting").map(|table| {
-                table
-                    .set(c"namespace_id", given(2))
-                    .set(c"template_id", given(1))
-                    .set(c"task_id", given(0))
-                    .set(c"since", given(3))
-                    .set(c"priority", priority())
-            });
-            let tables = [Some(tasks), transitions, waiting];
-            // All of them or none.
-            let known = tables.iter().all(|table| table.as_ref().is_some_and(Writer::knows_defaults));
-            for (table, needed) in tables.into_iter().zip([true, true, !is_delayed]) {
-                match table {
-                    Some(table) if known && needed => drop(table.append(None)),
-                    Some(table) => table.close(),
-                    None => {}
+            let request = Composite::element_of_argument(fcinfo, 0);
+            let requests = elements(fcinfo, 0, request.oid())?;
+            let (task_ids, hashes) = (elements(fcinfo, 1, pg_sys::INT8OID)?, elements(fcinfo, 2, pg_sys::BYTEAOID)?);
+            let mut columns: [Vec<Option<Datum>>; 16] = Default::default();
+            let mut metadata = Vec::new();
+            for ((one, task_id), hash) in requests.into_iter().zip(task_ids).zip(hashes) {
+                if task_id.is_none() {
+                    continue;
                 }
+                let [
+                    template_id,
+                    context,
+                    key,
+                    priority,
+                    run_at,
+                    correlation_id,
+                    parent_correlation_id,
+                    initiator,
+                    source_system,
+                    reason,
+                    tags,
+                    bypass_steps,
+                    claim_timeout,
+                    request_id,
+                    namespace_id,
+                    template_name,
+                    _,
+                    _,
+                ] = request.columns(one?);
+                let names = value::<&str>(template_name).zip(value::<&str>(key));
+                let row = [
+                    task_id,
+                    template_id,
+                    namespace_id,
+                    run_at,
+                    correlation_id.or(parent_correlation_id).or_else(|| _uuid7().into_datum()),
+                    parent_correlation_id,
+                    claim_timeout,
+                    priority,
+                    context,
+                    names.and_then(|(template, key)| format!("{template}/{key}").into_datum()),
+                    hash,
+                    initiator,
+                    source_system,
+                    reason,
+                    tags.or_else(|| empty_array(pg_sys::TEXTOID)),
+                    bypass_steps.or_else(|| empty_array(pg_sys::TEXTOID)),
+                ];
+                for (column, value) in columns.iter_mut().zip(row) {
+                    column.push(value);
+                }
+                metadata.push(value::<&str>(request_id).and_then(|id| JsonB(json!({ "request_id": id })).into_datum()));
             }
-            Some(known)
+            let columns = NAMES.into_iter().zip(columns).collect();
+            let created_at = pg_getarg_datum(fcinfo, 3);
+            Some(Requests { columns, created_at, metadata: Some(metadata) }.write())
         };
         or_by_executor(past().unwrap_or_default(), fcinfo, STATEMENT)
     }
@@ -212,4 +362,10 @@ fn _write_waiting(fcinfo: FunctionCallInfo) -> bool {
         };
         or_by_executor(past().unwrap_or_default(), fcinfo, STATEMENT)
     }
+}
+
+/// A new uuid, version 7 (RFC 9562): ordered by time.
+#[pg_extern(volatile, parallel_safe)]
+fn _uuid7() -> Uuid {
+    Uuid::from_bytes(*uuid::Uuid::now_v7().as_bytes())
 }

@@ -65,6 +65,12 @@ pub unsafe fn nullable_array(elements: &[Option<Datum>], element: Oid) -> Option
     }
 }
 
+/// An array of no elements.
+pub fn empty_array(element: Oid) -> Option<Datum> {
+    // SAFETY: only makes it.
+    Some(unsafe { pg_sys::construct_empty_array(element) }.into())
+}
+
 /// An array without a NULL in it; `None` for an empty one.
 ///
 /// # Safety
@@ -152,11 +158,17 @@ impl Composite {
         }
     }
 
-    /// That of a type, for as long as the call.
+    /// That of the elements of an argument.
     ///
     /// # Safety
-    /// The type is composite.
-    pub unsafe fn named(composite: Oid) -> Composite {
+    /// The argument is an array of them.
+    pub unsafe fn element_of_argument(fcinfo: FunctionCallInfo, argument: i32) -> Composite {
+        // SAFETY: see above.
+        unsafe { Composite::named(pg_sys::get_element_type(pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, argument))) }
+    }
+
+    /// That of a type, for as long as the call.
+    unsafe fn named(composite: Oid) -> Composite {
         // SAFETY: see above.
         unsafe {
             let shared = pg_sys::lookup_rowtype_tupdesc(composite, -1);
@@ -178,10 +190,18 @@ impl Composite {
     pub unsafe fn value<const N: usize>(&self, columns: [Option<Datum>; N]) -> Datum {
         let mut values = columns.map(|column| column.unwrap_or(Datum::null()));
         let mut nulls = columns.map(|column| column.is_none());
+        self.has(N);
         // SAFETY: see above.
         unsafe {
             let row = pg_sys::heap_form_tuple(self.0, values.as_mut_ptr(), nulls.as_mut_ptr());
             pg_sys::HeapTupleHeaderGetDatum((*row).t_data)
+        }
+    }
+
+    fn has(&self, columns: usize) {
+        // SAFETY: the description is there.
+        if unsafe { (*self.0).natts } as usize != columns {
+            error!("a type of tasker_pg has been changed: it must have {columns} columns");
         }
     }
 
@@ -191,6 +211,7 @@ impl Composite {
     /// It is of this type, which has so many columns; what comes back lives as long as the value.
     pub unsafe fn columns<const N: usize>(&self, value: Datum) -> [Option<Datum>; N] {
         let (mut values, mut nulls) = ([Datum::null(); N], [true; N]);
+        self.has(N);
         // SAFETY: see above.
         unsafe {
             let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(value.cast_mut_ptr()).cast();

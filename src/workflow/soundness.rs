@@ -104,12 +104,11 @@ fn _task_is_sound(
 /// with the rule that it breaks.
 #[pg_extern(immutable, parallel_safe)]
 fn _timer_is_sound(kind: &str, of_task: bool, of_steps: bool, steps: Option<i32>, attempts: Option<i32>) -> bool {
-    let of_a_task = matches!(kind, "start" | "deadline" | "stuck" | "claim" | "finish");
-    let of_attempts = matches!(kind, "retry" | "queued" | "absent" | "lease");
+    let known = ["start", "deadline", "stuck", "claim", "finish", "retry", "queued", "absent", "lease"].contains(&kind);
     check(
         "timers",
         &[
-            (of_a_task || of_attempts, "kind is one of those that a timer has"),
+            (known, "kind is one of those that a timer has"),
             (of_task != of_steps, "a timer is about a task or about steps"),
             (
                 steps.zip(attempts).is_none_or(|(steps, attempts)| steps == attempts),

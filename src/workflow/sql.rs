@@ -4,8 +4,8 @@
 //! beyond 128 levels) into an internal error, which a pass takes for the system's and tries again for ever.
 
 use chrono::{DateTime, Utc};
+use pgrx::JsonB;
 use pgrx::prelude::*;
-use pgrx::{JsonB, Uuid};
 
 use super::backoff::{Backoff, Policy, retry_delay};
 use super::graph::{Format, Graph};
@@ -62,10 +62,4 @@ fn _graph(graph: JsonB, format: &str) -> String {
     let format = Format::named(format).unwrap_or_else(|| raise(Error::GraphFormat(format.to_owned())));
     let graph: Graph = serde_json::from_value(graph.0).unwrap_or_else(|error| raise(Error::Graph(error.to_string())));
     graph.text(format)
-}
-
-/// A new uuid, version 7 (RFC 9562): ordered by time.
-#[pg_extern(volatile, parallel_safe)]
-fn _uuid7() -> Uuid {
-    Uuid::from_bytes(*uuid::Uuid::now_v7().as_bytes())
 }

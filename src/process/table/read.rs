@@ -34,6 +34,9 @@ impl Rows {
     pub(super) unsafe fn open(table: Relation, key: Key) -> Rows {
         // SAFETY: the table is open.
         unsafe {
+            if (*(*table).rd_rel).relam != pg_sys::HEAP_TABLE_AM_OID {
+                error!("the tables of tasker_pg must be heaps");
+            }
             let column = attribute(table, key.column);
             let blocks = pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM);
             let slot = pg_sys::table_slot_create(table, null_mut());
@@ -59,7 +62,7 @@ impl Rows {
     }
 
     /// The last version of the row with a key, locked as an update of it would (`for no key update`); none where somebody
-    /// else has it locked. For a transaction that is read committed.
+    /// else has it locked. Also above read committed the last version, where SELECT raises 40001.
     unsafe fn lock(&mut self, key: i64) -> Option<*mut TupleTableSlot> {
         use pg_sys::TM_Result;
         // SAFETY: the table is open for it, and the slot is one of its own.
@@ -248,7 +251,10 @@ impl<const N: usize> Reader<N> {
     /// In a statement; closed before it ends.
     pub unsafe fn open_to_lock(table: &CStr, key: Key, columns: [&CStr; N]) -> Reader<N> {
         // SAFETY: see above.
-        unsafe { Reader::open_with(table, key, columns, pg_sys::RowShareLock) }
+        unsafe {
+            pg_sys::PreventCommandIfReadOnly(c"SELECT FOR NO KEY UPDATE".as_ptr());
+            Reader::open_with(table, key, columns, pg_sys::RowShareLock)
+        }
     }
 
     unsafe fn open_with(table: &CStr, key: Key, columns: [&CStr; N], lock: u32) -> Reader<N> {
