@@ -10,7 +10,7 @@ use pgrx::{AnyElement, Array, JsonB, PgMemoryContexts, direct_function_call};
 use serde_json::json;
 
 use super::steps;
-use super::table::read::Reader;
+use super::table::read::{Reader, Values};
 use super::tasks::KEY as TASKS;
 use super::values::{Composite, array, elements, nullable_array, row, value};
 use crate::guc;
@@ -178,26 +178,160 @@ fn _are_tasks_held(results: Array<&[u8]>) -> bool {
 fn _hold_attempts(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let mut held = Held::default();
-        let outcome = Composite::element_of(fcinfo, 1);
+        let queued = pg_getarg(fcinfo, 1).unwrap_or_default();
+        let mut held = Held::open(queued, Composite::element_of(fcinfo, 1));
         if let Some(messages) = pg_getarg::<Array<&[u8]>>(fcinfo, 0) {
-            let queued = pg_getarg(fcinfo, 1).unwrap_or_default();
-            let max_bytes = guc::max_payload_bytes();
             let mut reports: Vec<(i64, Report)> = reports(&messages)
                 .filter(|report| report.fault.is_none())
-                .filter(|report| queued || report.says.attempt.is_some() && report.bytes <= max_bytes)
+                .filter(|report| queued || report.says.attempt.is_some() && report.bytes <= held.max_bytes)
                 .filter_map(|report| Some((report.says.step_id?, report)))
                 .collect();
             reports.sort_by_key(|(step_id, report)| (*step_id, report.n));
-            held.take(&reports, queued, max_bytes, &outcome);
+            for of_step in reports.chunk_by(|(step_id, _), (next, _)| step_id == next) {
+                check_for_interrupts!();
+                if !held.take(of_step) {
+                    break;
+                }
+            }
         }
-        let bigints = |list: Vec<i64>| array(list.into_iter().map(Datum::from).collect(), pg_sys::INT8OID);
-        let only_namespace = match held.namespaces {
-            Some((first, last)) if first == last => Some(first.into()),
-            _ => None,
+        held.into_row(fcinfo)
+    }
+}
+
+/// Tasks and steps that are being locked, and what has been found.
+struct Held {
+    tasks: Reader<2>,
+    steps: Reader<6>,
+    /// The last task, which the next step may be of, too.
+    task: Option<(i64, Task)>,
+    queued: bool,
+    max_bytes: i32,
+    outcome: Composite,
+
+    outcomes: Vec<Datum>,
+    settled: Vec<Datum>,
+    held: Vec<Datum>,
+    /// The least and the greatest.
+    namespaces: Option<(i64, i64)>,
+}
+
+#[derive(Clone, Copy)]
+enum Task {
+    Held {
+        namespace: i64,
+        template: i64,
+    },
+    /// Somebody else has it locked.
+    Busy,
+    Unknown,
+}
+
+impl Held {
+    unsafe fn open(queued: bool, outcome: Composite) -> Held {
+        let columns = [c"attempts", c"state", c"reported_at", c"reported_status", c"results", c"last_error"];
+        // SAFETY: in a statement, and closed before it ends.
+        unsafe {
+            Held {
+                tasks: Reader::open_to_lock(c"tasks", TASKS, [c"namespace_id", c"template_id"]),
+                steps: Reader::open_to_lock(c"steps", steps::KEY, columns),
+                task: None,
+                queued,
+                max_bytes: guc::max_payload_bytes(),
+                outcome,
+                outcomes: Vec::new(),
+                settled: Vec::new(),
+                held: Vec::new(),
+                namespaces: None,
+            }
+        }
+    }
+
+    /// Takes the reports of one step. False: none of what follows may be taken. A call that holds tasks beyond one that another
+    /// holds, and waits later, could wait for a call that waits for it; a pass never waits.
+    unsafe fn take(&mut self, reports: &[(i64, Report)]) -> bool {
+        let Some((step_id, _)) = reports.first() else { return true };
+        // SAFETY: the columns are of these types; what they point to is there until the next row is looked for.
+        unsafe {
+            let (namespace, template) = match self.lock_task(task_of(*step_id)) {
+                Task::Held { namespace, template } => (namespace, template),
+                Task::Busy => return self.queued,
+                Task::Unknown => return true,
+            };
+            let Some(step) = self.steps.lock(*step_id) else { return true };
+            self.held.extend(reports.iter().map(|(_, report)| Datum::from(report.n)));
+            let (first, last) = self.namespaces.unwrap_or((namespace, namespace));
+            self.namespaces = Some((first.min(namespace), last.max(namespace)));
+
+            let [attempts, state, reported_at, ..] = step;
+            let in_flight = matches!(value(state), Some("enqueued" | "in_progress"));
+            let matches = |report: &Report| {
+                in_flight
+                    && (report.says.attempt.is_none() || report.says.attempt == value(attempts))
+                    && (self.queued && report.says.reported) == reported_at.is_some()
+            };
+            if let Some((_, report)) = reports.iter().find(|(_, report)| matches(report)) {
+                self.settle(*step_id, report, step, namespace, template);
+            }
+        }
+        true
+    }
+
+    unsafe fn lock_task(&mut self, task_id: i64) -> Task {
+        if let Some((_, task)) = self.task.filter(|(known, _)| *known == task_id) {
+            return task;
+        }
+        // SAFETY: the columns are of these types.
+        let ids =
+            unsafe { self.tasks.lock(task_id).and_then(|[namespace, template]| value(namespace).zip(value(template))) };
+        let task = match ids {
+            Some((namespace, template)) => Task::Held { namespace, template },
+            None if self.tasks.find(task_id).is_some() => Task::Busy,
+            None => Task::Unknown,
         };
-        let outcomes = array(held.outcomes, outcome.oid());
-        row(fcinfo, [outcomes, bigints(held.settled), bigints(held.held), only_namespace])
+        self.task = Some((task_id, task));
+        task
+    }
+
+    /// The report ends the attempt that is in flight.
+    unsafe fn settle(&mut self, step_id: i64, report: &Report, step: Values<6>, namespace: i64, template: i64) {
+        let [attempts, state, reported_at, reported_status, results, last_error] = step;
+        // SAFETY: the columns are of these types, and the outcome is put together at once.
+        unsafe {
+            let (success, results, error, metadata) = if reported_at.is_some() {
+                (value(reported_status) == Some("success"), results, last_error, true)
+            } else if report.bytes > self.max_bytes {
+                (false, None, report.too_large(self.max_bytes), false)
+            } else {
+                let results = report.says.results.map(jsonb::alone);
+                (report.says.success, results.into_datum(), report.error().into_datum(), true)
+            };
+            let metadata = report.says.metadata.filter(|_| metadata).map(jsonb::alone);
+            self.settled.push(report.n.into());
+            self.outcomes.push(self.outcome.value([
+                step_id.into_datum(),
+                attempts,
+                state,
+                namespace.into_datum(),
+                template.into_datum(),
+                success.into_datum(),
+                results,
+                error,
+                metadata.into_datum(),
+                report.says.took_ms.into_datum(),
+            ]));
+        }
+    }
+
+    unsafe fn into_row(self, fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+        self.tasks.close();
+        self.steps.close();
+        let only_namespace = self.namespaces.filter(|(first, last)| first == last).map(|(first, _)| first.into());
+        // SAFETY: as the function is declared.
+        unsafe {
+            let outcomes = array(self.outcomes, self.outcome.oid());
+            let (settled, held) = (array(self.settled, pg_sys::INT8OID), array(self.held, pg_sys::INT8OID));
+            row(fcinfo, [outcomes, settled, held, only_namespace])
+        }
     }
 }
 
@@ -252,87 +386,4 @@ fn _successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
 /// The metadata of a transition.
 fn under_its_name(content: Vec<u8>) -> Option<Vec<u8>> {
     jsonb::object(content.len() + 64, &["orchestration_metadata"], |children| children.jsonb(&content)).ok()
-}
-
-#[derive(Default)]
-struct Held {
-    outcomes: Vec<Datum>,
-    settled: Vec<i64>,
-    held: Vec<i64>,
-    /// The least and the greatest.
-    namespaces: Option<(i64, i64)>,
-}
-
-impl Held {
-    /// # Safety
-    /// In a statement. The reports are sorted by step; the composite is that of outcomes.
-    unsafe fn take(&mut self, reports: &[(i64, Report)], queued: bool, max_bytes: i32, outcome: &Composite) {
-        // SAFETY: the columns are of these types; what a row of values points to is there until the next is looked for.
-        unsafe {
-            let mut tasks = Reader::open_to_lock(c"tasks", TASKS, [c"namespace_id", c"template_id"]);
-            let mut steps = Reader::open_to_lock(
-                c"steps",
-                steps::KEY,
-                [c"attempts", c"state", c"reported_at", c"reported_status", c"results", c"last_error"],
-            );
-            let mut task: Option<(i64, Option<(i64, i64)>)> = None;
-            for of_step in reports.chunk_by(|(step, _), (next, _)| step == next) {
-                check_for_interrupts!();
-                let Some((step_id, _)) = of_step.first() else { continue };
-                let task_id = task_of(*step_id);
-                if task.is_none_or(|(known, _)| known != task_id) {
-                    let locked = tasks.lock(task_id);
-                    // A call that holds tasks beyond one that another holds, and waits later, can wait for a call that waits
-                    // for it. A pass never waits.
-                    if locked.is_none() && !queued && tasks.find(task_id).is_some() {
-                        break;
-                    }
-                    task =
-                        Some((task_id, locked.and_then(|[namespace, template]| value(namespace).zip(value(template)))));
-                }
-                let Some((_, Some((namespace, template)))) = task else { continue };
-                let Some([attempts, state, reported_at, reported_status, results, last_error]) = steps.lock(*step_id)
-                else {
-                    continue;
-                };
-                self.held.extend(of_step.iter().map(|(_, report)| report.n));
-                let (first, last) = self.namespaces.unwrap_or((namespace, namespace));
-                self.namespaces = Some((first.min(namespace), last.max(namespace)));
-
-                let in_flight = matches!(value(state), Some("enqueued" | "in_progress"));
-                let matches = |report: &Report| {
-                    in_flight
-                        && (report.says.attempt.is_none() || report.says.attempt == value(attempts))
-                        && (queued && report.says.reported) == reported_at.is_some()
-                };
-                let Some(report) = of_step.iter().map(|(_, report)| report).find(|report| matches(report)) else {
-                    continue;
-                };
-                let (success, results, error, metadata) = if reported_at.is_some() {
-                    (value(reported_status) == Some("success"), results, last_error, true)
-                } else if report.bytes > max_bytes {
-                    (false, None, report.too_large(max_bytes), false)
-                } else {
-                    let results = report.says.results.map(jsonb::alone);
-                    (report.says.success, results.into_datum(), report.error().into_datum(), true)
-                };
-                let metadata = report.says.metadata.filter(|_| metadata).map(jsonb::alone);
-                self.settled.push(report.n);
-                self.outcomes.push(outcome.value([
-                    (*step_id).into_datum(),
-                    attempts,
-                    state,
-                    namespace.into_datum(),
-                    template.into_datum(),
-                    success.into_datum(),
-                    results,
-                    error,
-                    metadata.into_datum(),
-                    report.says.took_ms.into_datum(),
-                ]));
-            }
-            tasks.close();
-            steps.close();
-        }
-    }
 }

@@ -62,51 +62,14 @@ impl Requests {
             .iter()
             .map(|run_at| run_at.is_some_and(|run_at| run_at.value() as i64 > created_at))
             .collect();
-        let those = |name, delayed| {
-            let values = self.column(name).iter().zip(&is_delayed).filter(|(_, is_delayed)| **is_delayed == delayed);
-            Some(Column::Each(values.map(|(value, _)| *value).collect()))
-        };
-        let all = |name| Some(Column::Each(self.column(name).to_vec()));
-        let one = |value: Option<Datum>| value.map(Column::One);
-        let pending = || one("pending".into_datum());
-        // SAFETY: see above.
+        // SAFETY: see above; what is opened is closed.
         unsafe {
-            let tasks = Writer::open(c"tasks").map(|table| {
-                let table = self.columns.iter().fold(table, |table, (name, _)| table.set(name, all(name)));
-                table
-                    .set(c"created_at", one(self.created_at))
-                    .set(c"state", pending())
-                    .set(c"active_steps", one(0_i32.into_datum()))
-                    .set(c"error_steps", one(0_i32.into_datum()))
-            });
-            let transitions = Writer::open(c"task_transitions").map(|table| {
-                table
-                    .number(c"task_transition_id", TRANSITIONS)
-                    .set(c"task_id", all(c"task_id"))
-                    .set(c"created_at", one(self.created_at))
-                    .set(c"to_state", pending())
-                    .set(c"actor", one(session_user()))
-                    .set(c"metadata", self.metadata.clone().map(Column::Each))
-            });
-            let mut tables = vec![tasks, transitions];
+            let mut tables = vec![self.tasks(), self.transitions()];
             if is_delayed.contains(&false) {
-                tables.push(Writer::open(c"waiting").map(|table| {
-                    table
-                        .set(c"namespace_id", those(c"namespace_id", false))
-                        .set(c"template_id", those(c"template_id", false))
-                        .set(c"task_id", those(c"task_id", false))
-                        .set(c"since", one(self.created_at))
-                        .set(c"priority", those(c"priority", false))
-                }));
+                tables.push(self.waiting(&is_delayed));
             }
             if is_delayed.contains(&true) {
-                tables.push(Writer::open(c"timers").map(|table| {
-                    table
-                        .number(c"timer_id", c"timers_timer_id_seq")
-                        .set(c"fire_at", those(c"run_at", true))
-                        .set(c"kind", one("start".into_datum()))
-                        .set(c"task_id", those(c"task_id", true))
-                }));
+                tables.push(self.timers(&is_delayed));
             }
             let known = tables.iter().all(|table| table.as_ref().is_some_and(Writer::knows_defaults));
             for table in tables.into_iter().flatten() {
@@ -118,6 +81,67 @@ impl Requests {
             }
             known
         }
+    }
+
+    unsafe fn tasks(&self) -> Option<Writer> {
+        // SAFETY: the columns are of these types, here and below.
+        unsafe {
+            let table = Writer::open(c"tasks")?
+                .set(c"created_at", self.created_at.map(Column::One))
+                .set(c"state", "pending".into_datum().map(Column::One))
+                .set(c"active_steps", 0_i32.into_datum().map(Column::One))
+                .set(c"error_steps", 0_i32.into_datum().map(Column::One));
+            Some(self.columns.iter().fold(table, |table, (name, _)| table.set(name, self.all(name))))
+        }
+    }
+
+    unsafe fn transitions(&self) -> Option<Writer> {
+        // SAFETY: see above.
+        unsafe {
+            let table = Writer::open(c"task_transitions")?
+                .number(c"task_transition_id", TRANSITIONS)
+                .set(c"task_id", self.all(c"task_id"))
+                .set(c"created_at", self.created_at.map(Column::One))
+                .set(c"to_state", "pending".into_datum().map(Column::One))
+                .set(c"actor", session_user().map(Column::One))
+                .set(c"metadata", self.metadata.clone().map(Column::Each));
+            Some(table)
+        }
+    }
+
+    unsafe fn waiting(&self, is_delayed: &[bool]) -> Option<Writer> {
+        let at_once = |name| self.those(name, is_delayed, false);
+        // SAFETY: see above.
+        unsafe {
+            let table = Writer::open(c"waiting")?
+                .set(c"namespace_id", at_once(c"namespace_id"))
+                .set(c"template_id", at_once(c"template_id"))
+                .set(c"task_id", at_once(c"task_id"))
+                .set(c"since", self.created_at.map(Column::One))
+                .set(c"priority", at_once(c"priority"));
+            Some(table)
+        }
+    }
+
+    unsafe fn timers(&self, is_delayed: &[bool]) -> Option<Writer> {
+        // SAFETY: see above.
+        unsafe {
+            let table = Writer::open(c"timers")?
+                .number(c"timer_id", c"timers_timer_id_seq")
+                .set(c"fire_at", self.those(c"run_at", is_delayed, true))
+                .set(c"kind", "start".into_datum().map(Column::One))
+                .set(c"task_id", self.those(c"task_id", is_delayed, true));
+            Some(table)
+        }
+    }
+
+    fn all(&self, name: &CStr) -> Option<Column> {
+        Some(Column::Each(self.column(name).to_vec()))
+    }
+
+    fn those(&self, name: &CStr, is_delayed: &[bool], delayed: bool) -> Option<Column> {
+        let values = self.column(name).iter().zip(is_delayed).filter(|(_, is_delayed)| **is_delayed == delayed);
+        Some(Column::Each(values.map(|(value, _)| *value).collect()))
     }
 
     fn column(&self, name: &CStr) -> &[Option<Datum>] {
@@ -193,65 +217,53 @@ fn _write_requests(fcinfo: FunctionCallInfo) -> bool {
         from request q";
     // SAFETY: the function is declared with these types.
     unsafe {
-        let past = || {
-            let request = Composite::element_of_argument(fcinfo, 0);
-            let requests = elements(fcinfo, 0, request.oid())?;
-            let (task_ids, hashes) = (elements(fcinfo, 1, pg_sys::INT8OID)?, elements(fcinfo, 2, pg_sys::BYTEAOID)?);
-            let mut columns: [Vec<Option<Datum>>; 16] = Default::default();
-            let mut metadata = Vec::new();
-            for ((one, task_id), hash) in requests.into_iter().zip(task_ids).zip(hashes) {
-                if task_id.is_none() {
-                    continue;
-                }
-                let [
-                    template_id,
-                    context,
-                    key,
-                    priority,
-                    run_at,
-                    correlation_id,
-                    parent_correlation_id,
-                    initiator,
-                    source_system,
-                    reason,
-                    tags,
-                    bypass_steps,
-                    claim_timeout,
-                    request_id,
-                    namespace_id,
-                    template_name,
-                    _,
-                    _,
-                ] = request.columns(one?);
-                let names = value::<&str>(template_name).zip(value::<&str>(key));
-                let row = [
-                    task_id,
-                    template_id,
-                    namespace_id,
-                    run_at,
-                    correlation_id.or(parent_correlation_id).or_else(|| _uuid7().into_datum()),
-                    parent_correlation_id,
-                    claim_timeout,
-                    priority,
-                    context,
-                    names.and_then(|(template, key)| format!("{template}/{key}").into_datum()),
-                    hash,
-                    initiator,
-                    source_system,
-                    reason,
-                    tags.or_else(|| empty_array(pg_sys::TEXTOID)),
-                    bypass_steps.or_else(|| empty_array(pg_sys::TEXTOID)),
-                ];
-                for (column, value) in columns.iter_mut().zip(row) {
-                    column.push(value);
-                }
-                metadata.push(value::<&str>(request_id).and_then(|id| JsonB(json!({ "request_id": id })).into_datum()));
+        let past = requested(fcinfo).map(|requests| requests.write());
+        or_by_executor(past.unwrap_or_default(), fcinfo, STATEMENT)
+    }
+}
+
+/// What `_write_requests` is asked for.
+unsafe fn requested(fcinfo: FunctionCallInfo) -> Option<Requests> {
+    // SAFETY: the function is declared with these types, and the columns of a request are of these types.
+    unsafe {
+        let request = Composite::element_of_argument(fcinfo, 0);
+        let requests = elements(fcinfo, 0, request.oid())?;
+        let (task_ids, hashes) = (elements(fcinfo, 1, pg_sys::INT8OID)?, elements(fcinfo, 2, pg_sys::BYTEAOID)?);
+        let mut columns: [Vec<Option<Datum>>; 16] = Default::default();
+        let mut metadata = Vec::new();
+        for ((one, task_id), hash) in requests.into_iter().zip(task_ids).zip(hashes).filter(|((_, id), _)| id.is_some())
+        {
+            let columns_of_one: [Option<Datum>; 18] = request.columns(one?);
+            let [template_id, context, key, priority, run_at, correlation_id, parent, ..] = columns_of_one;
+            let [.., namespace_id, template_name, _, _] = columns_of_one;
+            let [.., initiator, source_system, reason, tags, bypass_steps, claim_timeout, request_id, _, _, _, _] =
+                columns_of_one;
+            let identity = value::<&[u8]>(template_name).zip(value::<&[u8]>(key));
+            let row = [
+                task_id,
+                template_id,
+                namespace_id,
+                run_at,
+                correlation_id.or(parent).or_else(|| _uuid7().into_datum()),
+                parent,
+                claim_timeout,
+                priority,
+                context,
+                identity.and_then(|(template, key)| [template, b"/", key].concat().into_datum()),
+                hash,
+                initiator,
+                source_system,
+                reason,
+                tags.or_else(|| empty_array(pg_sys::TEXTOID)),
+                bypass_steps.or_else(|| empty_array(pg_sys::TEXTOID)),
+            ];
+            for (column, value) in columns.iter_mut().zip(row) {
+                column.push(value);
             }
-            let columns = NAMES.into_iter().zip(columns).collect();
-            let created_at = pg_getarg_datum(fcinfo, 3);
-            Some(Requests { columns, created_at, metadata: Some(metadata) }.write())
-        };
-        or_by_executor(past().unwrap_or_default(), fcinfo, STATEMENT)
+            metadata.push(value::<&str>(request_id).and_then(|id| JsonB(json!({ "request_id": id })).into_datum()));
+        }
+        let columns = NAMES.into_iter().zip(columns).collect();
+        Some(Requests { columns, created_at: pg_getarg_datum(fcinfo, 3), metadata: Some(metadata) })
     }
 }
 
