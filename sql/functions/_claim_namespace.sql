@@ -42,6 +42,9 @@ begin
     capacity.room := least(capacity.room, batch);
   end if;
   wanted := least(capacity.room, batch);
+  if waits and capacity.templates is not null then
+    waits := tasker._waits_with_room(namespace.namespace_id, capacity.templates, capacity.rooms);
+  end if;
 
   if wanted > 0 and waits then
     -- Tasks that somebody holds locked are stepped over: look that much further, until the room is filled.
@@ -61,7 +64,7 @@ begin
     pass.more := pass.more or (wanted <= 0 and capacity.room > batch);
     claimed := true;
   elsif capacity.room > 0 then
-    -- Nobody waits here: what became ready goes at once, however much it is.
+    -- Nobody who has room waits here: what became ready goes at once, however much it is.
     chosen := coalesce(ready, '{}');
     ready := null;
   end if;
@@ -75,7 +78,8 @@ begin
     pass.more := pass.more or roots.over is not null;
   end if;
   -- What was claimed is in order and has room. A task that starts may bring many roots, though.
-  if starting <> '{}' or cardinality(chosen) > capacity.room or not claimed and capacity.templates is not null then
+  if starting <> '{}' or cardinality(chosen) > capacity.room
+    or not claimed and capacity.templates is not null and tasker._is_any_of_templates(chosen, capacity.templates) then
     fit := tasker._fit(chosen, capacity.room, capacity.templates, capacity.rooms, at);
     chosen := fit.step_ids;
     ready := ready || fit.left_over;
