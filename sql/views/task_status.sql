@@ -43,7 +43,9 @@ cross join lateral (
     case when count(*) > 0 then count(*) filter (where s.state = 'cancelled')
       when t.state = 'pending' then 0 else tt.step_count end as cancelled
   from tasker.steps s
-  where s.step_id between t.task_id << 16 and (t.task_id << 16) + 65535
+  -- Id by id: of a range the planner thinks that it holds a share of the table, which beside ten million steps is worth
+  -- compiling (jit) for 0.4 s.
+  where s.step_id = any(array(select (t.task_id << 16) + i from generate_series(1, tt.step_count) i))
 ) c;
 comment on view tasker.task_status is
   'Tasks, one row each, with the numbers of their steps. The numbers cost a look at the steps of each task shown: ask for few tasks at a time.';

@@ -28,7 +28,7 @@ pub fn measure(options: &Options) -> Result<Section> {
         place.database.drop()?;
     }
     section.condition("finished steps", options.history);
-    section.note("The history is copied from tasks that ran, set by set, with their steps and all transitions. Measured when autovacuum has come to rest.");
+    section.note("The history is copied from tasks that ran, set by set, with their steps and all transitions, over a month, into pages as full as finished rows leave them. Measured when autovacuum has come to rest.");
     Ok(section)
 }
 
@@ -44,27 +44,52 @@ fn fill(database: &mut Database, steps: u64) -> Result<()> {
         let copy = copy(database, table)?;
         // Not from the table itself, which each copy would read as far as it has grown.
         database.run(&format!("create temp table original as select * from tasker.{table}"))?;
+        let fill = fill_of(database, table)?;
+        let own: Option<String> =
+            database.value(&format!("select reloptions::text from pg_class where oid = 'tasker.{table}'::regclass"))?;
+        database.run(&format!("alter table tasker.{table} set (fillfactor = {fill})"))?;
         database.client.execute(&copy, &[&copies])?;
+        let own = own
+            .as_deref()
+            .and_then(|own| own.split_once("fillfactor="))
+            .map(|(_, own)| own.chars().take_while(char::is_ascii_digit).collect::<String>());
+        database.run(&match own {
+            Some(own) => format!("alter table tasker.{table} set (fillfactor = {own})"),
+            None => format!("alter table tasker.{table} reset (fillfactor)"),
+        })?;
         database.run("drop table original")?;
     }
     database.run("select setval('tasker.tasks_task_id_seq', (select max(task_id) from tasker.tasks))")
 }
 
+/// How full, in percent, the pages of a table are once its rows are finished. They grow on the way there: pages that are left at
+/// the table's own fillfactor would take new rows in, which those of a real history have no room for.
+fn fill_of(database: &mut Database, table: &str) -> Result<i32> {
+    database.run(&format!("vacuum tasker.{table}"))?;
+    let fill: f64 = database.value(&format!(
+        "select (sum(pg_column_size(o.*) + 4) * 100.0 / pg_relation_size('tasker.{table}'))::float8 from original o"
+    ))?;
+    Ok((fill.ceil() as i32).clamp(10, 100))
+}
+
 /// The statement that adds $1 copies of a table's rows, each copy's task ids following those of the one before. All
-/// columns are taken as they are, but for the ids.
+/// columns are taken as they are, but for the ids and times.
 fn copy(database: &mut Database, table: &str) -> Result<String> {
     let columns = database.rows(&format!(
-        "select quote_ident(a.attname), a.attidentity <> '' and a.attname <> 'task_id'
+        "select quote_ident(a.attname), a.attidentity <> '' and a.attname <> 'task_id',
+           a.atttypid = 'timestamptz'::regtype
          from pg_attribute a
          where a.attrelid = 'tasker.{table}'::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
          order by a.attnum"
     ))?;
     let (mut names, mut values): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for column in &columns {
-        let (name, drawn): (String, bool) = (column.try_get(0)?, column.try_get(1)?);
+        let (name, drawn, is_time): (String, bool, bool) = (column.try_get(0)?, column.try_get(1)?, column.try_get(2)?);
         values.push(match name.as_str() {
             "task_id" => format!("o.task_id + n * {ORIGINALS}"),
             "step_id" => format!("o.step_id + ((n * {ORIGINALS}) << 16)"),
+            // The last month, but for the last day.
+            _ if is_time => format!("o.{name} - interval '31 days' + n * interval '30 days' / $1::bigint"),
             _ if drawn => format!("nextval(pg_get_serial_sequence('tasker.{table}', '{name}'))"),
             _ => format!("o.{name}"),
         });
