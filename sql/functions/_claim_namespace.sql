@@ -78,8 +78,7 @@ begin
     pass.more := pass.more or roots.over is not null;
   end if;
   -- What was claimed is in order and has room. A task that starts may bring many roots, though.
-  if starting <> '{}' or cardinality(chosen) > capacity.room
-    or not claimed and capacity.templates is not null and tasker._is_any_of_templates(chosen, capacity.templates) then
+  if starting <> '{}' or cardinality(chosen) > capacity.room or not claimed and capacity.templates is not null then
     fit := tasker._fit(chosen, capacity.room, capacity.templates, capacity.rooms, at);
     chosen := fit.step_ids;
     ready := ready || fit.left_over;

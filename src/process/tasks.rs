@@ -1,18 +1,18 @@
 //! What tasks write: a request's rows, their history, and what waits. Each says whether it has gone past the executor
 //! (`table`).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use pgrx::fcinfo::pg_getarg_datum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
-use pgrx::{AnyElement, Array, JsonB, Uuid};
+use pgrx::{AnyElement, JsonB, Uuid};
 use serde_json::json;
 
 use super::caller::session_user;
 use super::table::executor::{by_executor, or_by_executor};
-use super::table::read::{Key, Reader};
+use super::table::read::Key;
 use super::table::{Column, Writer};
 use super::values::{Composite, array, elements, empty_array, value};
 use crate::workflow::step_id::task_of;
@@ -316,26 +316,6 @@ fn _write_active_steps(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
             None => by_executor(fcinfo, STATEMENT),
         };
         AnyElement::from_polymorphic_datum(over?, false, pg_sys::INT8ARRAYOID)
-    }
-}
-
-/// Whether any of these steps is of a task of one of these templates.
-#[pg_extern(
-    volatile,
-    sql = "create function tasker._is_any_of_templates(step_ids bigint[], templates bigint[]) returns boolean volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-fn _is_any_of_templates(step_ids: Array<i64>, templates: Array<i64>) -> bool {
-    let templates: HashSet<i64> = templates.iter().flatten().collect();
-    let tasks: BTreeSet<i64> = step_ids.iter().flatten().map(task_of).collect();
-    // SAFETY: in a statement, and closed before it ends; the column is a bigint.
-    unsafe {
-        let mut table = Reader::open(c"tasks", KEY, [c"template_id"]);
-        let found = tasks.into_iter().any(|task_id| {
-            let template = table.find(task_id).and_then(|[template]| value(template));
-            template.is_some_and(|template| templates.contains(&template))
-        });
-        table.close();
-        found
     }
 }
 
