@@ -15,6 +15,7 @@ as $$
 declare
   batch     constant integer := tasker._setting('batch_size')::integer;
   pass      tasker._pass := tasker._new_pass();
+  busy      bigint[];
   matched   record;
   ended     record;
   namespace record;
@@ -23,14 +24,9 @@ begin
   if tasker._identity_is_ours() is not true then
     return '{}';
   end if;
-  if tasker._are_tasks_held(_advance.results) then
-    perform tasker._wait_for_tasks(array(
-        select distinct case when scale(i.step) = 0 and i.step between 1 and 9223372036854775807 then i.step::bigint >> 16 end
-        from (
-          select case when jsonb_typeof(r -> 'step_id') = 'number' then (r -> 'step_id')::numeric end as step
-          from unnest(_advance.results) r
-          offset 0) i),
-      current_setting('lock_timeout'));
+  busy := tasker._tasks_if_held(_advance.results);
+  if busy is not null then
+    perform tasker._wait_for_tasks(busy, current_setting('lock_timeout'));
   end if;
   matched := tasker._hold_attempts(_advance.results, queued => false);
   if matched.outcomes is null then

@@ -29,6 +29,7 @@ mod session;
 mod shmem;
 mod slot;
 mod snapshots;
+mod spi;
 mod stats;
 mod steps;
 mod table;

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{CString, c_char};
+use std::ffi::CString;
 
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid, SPIPlanPtr};
@@ -12,6 +12,7 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use pgrx::{AnyElement, Array};
 
+use super::spi::first_row;
 use super::values::{self, elements};
 
 thread_local! {
@@ -91,31 +92,12 @@ pub unsafe fn run<const N: usize>(
     statement: Statement,
     arguments: &[Option<Datum>],
 ) -> [Option<Datum>; N] {
-    let mut values: Vec<Datum> = arguments.iter().map(|argument| argument.unwrap_or(Datum::null())).collect();
-    let nulls: Vec<c_char> =
-        arguments.iter().map(|argument| if argument.is_some() { b' ' } else { b'n' } as c_char).collect();
-    let mut columns = [None; N];
-    // SAFETY: an error in here undoes the connection with the (sub)transaction. What is read is transferred to the
-    // caller's memory before the connection ends.
+    // SAFETY: see above; the plan is looked for within the connection.
     unsafe {
-        pg_sys::SPI_connect();
-        let plan = plan(queue_name, statement);
-        let status = pg_sys::SPI_execute_plan(plan.0, values.as_mut_ptr(), nulls.as_ptr(), false, 0);
-        if status < 0 {
-            error!("statement on queue {queue_name}: {status}");
-        }
-        if let Some(found) = pg_sys::SPI_tuptable.as_ref()
-            && found.numvals > 0
-        {
-            for (number, column) in (1..).zip(&mut columns) {
-                let mut is_null = false;
-                let value = pg_sys::SPI_getbinval(*found.vals, found.tupdesc, number, &raw mut is_null);
-                *column = (!is_null).then(|| pg_sys::SPI_datumTransfer(value, false, -1));
-            }
-        }
-        pg_sys::SPI_finish();
+        first_row(arguments, |values, nulls| {
+            pg_sys::SPI_execute_plan(plan(queue_name, statement).0, values, nulls, false, 0)
+        })
     }
-    columns
 }
 
 /// # Safety

@@ -45,14 +45,20 @@ fn fault(says: &StepResult, message: Option<&[u8]>) -> Option<String> {
     // A batch of large ones would fill the memory with its texts.
     // SAFETY: nothing of it is used beyond.
     let told = (!says.plain)
-        .then(|| unsafe { PgMemoryContexts::new("a result's text").switch_to(|_| fault_of_text(message)) });
+        .then(|| unsafe { PgMemoryContexts::new("a result's text").switch_to(|_| _result_fault(message)) });
     told.flatten().or_else(|| {
         let (step_id, task_id) = (says.step_id?, says.other_task?);
         Some(format!("step {step_id} is not of task {task_id}"))
     })
 }
 
-fn fault_of_text(message: Option<&[u8]>) -> Option<String> {
+/// Why a step result cannot be used; NULL when it can be.
+#[pg_extern(
+    immutable,
+    parallel_safe,
+    sql = "create function tasker._result_fault(message jsonb) returns text immutable parallel safe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _result_fault(message: Option<&[u8]>) -> Option<String> {
     match message.and_then(IntoDatum::into_datum) {
         // SAFETY: a jsonb, in memory of its own.
         Some(message) => unsafe { direct_function_call::<CString>(pg_sys::jsonb_out, &[Some(message)]) }
@@ -143,21 +149,23 @@ fn _read_results(
     TableIterator::new(rows)
 }
 
-/// Whether somebody has a task locked that results are about. They may be of any form.
+/// The tasks that results are about, where somebody has one of them locked; NULL where nobody has. The results may be of any
+/// form.
 #[pg_extern(
     volatile,
-    sql = "create function tasker._are_tasks_held(results jsonb[]) returns boolean volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+    sql = "create function tasker._tasks_if_held(results jsonb[]) returns bigint[] volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
-fn _are_tasks_held(results: Array<&[u8]>) -> bool {
+fn _tasks_if_held(results: Array<&[u8]>) -> Option<Vec<i64>> {
     let tasks: BTreeSet<i64> =
         results.iter().flatten().filter_map(|content| step_result(content).step_id).map(task_of).collect();
     // SAFETY: in a statement, and closed before it ends.
-    unsafe {
+    let held = unsafe {
         let mut table = Reader::open(c"tasks", TASKS, []);
-        let held = tasks.into_iter().any(|task_id| table.is_held(task_id));
+        let held = tasks.iter().any(|task_id| table.is_held(*task_id));
         table.close();
         held
-    }
+    };
+    held.then(|| tasks.into_iter().collect())
 }
 
 /// Locks the tasks and steps that results are about, in the order of their ids, and says which attempts they end.

@@ -255,15 +255,6 @@ impl Writer {
         self.close();
     }
 
-    /// A column of a row that is shown.
-    ///
-    /// # Safety
-    /// It is never null.
-    pub unsafe fn shown(slot: *mut TupleTableSlot, column: AttrNumber) -> Datum {
-        // SAFETY: the slot has a place for each column of the table.
-        unsafe { *(*slot).tts_values.add((column - 1) as usize) }
-    }
-
     /// Puts a new version in the place of the row in `old`. Where there is a later one, that is in `old` then, and locked.
     unsafe fn replace(&self, old: *mut TupleTableSlot, new: *mut TupleTableSlot, row: usize) -> Replaced {
         use pg_sys::TM_Result;
@@ -446,10 +437,19 @@ unsafe fn attribute(table: Relation, name: &CStr) -> AttrNumber {
     }
 }
 
-/// What a row has in a column of this type that is never null.
+/// What a row has in a column that is never null.
+///
+/// # Safety
+/// The slot holds a row of the table's, taken apart.
+pub unsafe fn datum(slot: *mut TupleTableSlot, column: AttrNumber) -> Datum {
+    // SAFETY: see above.
+    unsafe { *(*slot).tts_values.add((column - 1) as usize) }
+}
+
+/// The same of a bigint.
 unsafe fn bigint(slot: *mut TupleTableSlot, column: AttrNumber) -> i64 {
-    // SAFETY: the slot holds a row, taken apart.
-    unsafe { (*(*slot).tts_values.add((column - 1) as usize)).value() as i64 }
+    // SAFETY: see there.
+    unsafe { datum(slot, column).value() as i64 }
 }
 
 /// Whether a write is nothing but rows of a heap, CHECK constraints and entries of indexes.

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::caller::session_user;
 use super::table::executor::{by_executor, or_by_executor};
 use super::table::read::Key;
-use super::table::{Column, Writer};
+use super::table::{Column, Writer, datum};
 use super::values::{Composite, array, elements, empty_array, value};
 use crate::workflow::step_id::task_of;
 
@@ -307,8 +307,8 @@ fn _write_active_steps(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
                 let (task_id, active) = (table.attribute(c"task_id"), table.attribute(c"active_steps"));
                 let mut over = Vec::new();
                 table.set(c"active_steps", Some(Column::More(changes))).update_and(KEY, &keys, |row| {
-                    if Writer::shown(row, active).value() as i32 == 0 {
-                        over.push(Writer::shown(row, task_id));
+                    if datum(row, active).value() as i32 == 0 {
+                        over.push(datum(row, task_id));
                     }
                 });
                 array(over, pg_sys::INT8OID)

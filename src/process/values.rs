@@ -36,35 +36,6 @@ pub unsafe fn elements(fcinfo: FunctionCallInfo, argument: usize, element: Oid) 
     }
 }
 
-/// An array in which some may be NULL; `None` for an empty one.
-///
-/// # Safety
-/// The elements are of this type.
-pub unsafe fn nullable_array(elements: &[Option<Datum>], element: Oid) -> Option<Datum> {
-    if elements.is_empty() {
-        return None;
-    }
-    let mut values: Vec<Datum> = elements.iter().map(|element| element.unwrap_or(Datum::null())).collect();
-    let mut nulls: Vec<bool> = elements.iter().map(Option::is_none).collect();
-    // SAFETY: see above.
-    unsafe {
-        let (length, by_value, align) = layout(element);
-        let (mut count, mut first) = (values.len() as i32, 1);
-        let array = pg_sys::construct_md_array(
-            values.as_mut_ptr(),
-            nulls.as_mut_ptr(),
-            1,
-            &raw mut count,
-            &raw mut first,
-            element,
-            length.into(),
-            by_value,
-            align,
-        );
-        Some(array.into())
-    }
-}
-
 /// An array of no elements.
 pub fn empty_array(element: Oid) -> Option<Datum> {
     // SAFETY: only makes it.
@@ -76,14 +47,41 @@ pub fn empty_array(element: Oid) -> Option<Datum> {
 /// # Safety
 /// The elements are of this type.
 pub unsafe fn array(mut elements: Vec<Datum>, element: Oid) -> Option<Datum> {
-    if elements.is_empty() {
+    // SAFETY: see above.
+    unsafe { construct(&mut elements, null_mut(), element) }
+}
+
+/// An array in which some may be NULL; `None` for an empty one.
+///
+/// # Safety
+/// The elements are of this type.
+pub unsafe fn nullable_array(elements: &[Option<Datum>], element: Oid) -> Option<Datum> {
+    let mut values: Vec<Datum> = elements.iter().map(|element| element.unwrap_or(Datum::null())).collect();
+    let mut nulls: Vec<bool> = elements.iter().map(Option::is_none).collect();
+    // SAFETY: see above.
+    unsafe { construct(&mut values, nulls.as_mut_ptr(), element) }
+}
+
+unsafe fn construct(values: &mut [Datum], nulls: *mut bool, element: Oid) -> Option<Datum> {
+    if values.is_empty() {
         return None;
     }
-    // SAFETY: see above.
+    // SAFETY: the caller says the type, and `nulls` is null or as long as the values.
     unsafe {
         let (length, by_value, align) = layout(element);
-        let count = elements.len() as i32;
-        Some(pg_sys::construct_array(elements.as_mut_ptr(), count, element, length.into(), by_value, align).into())
+        let (mut count, mut first) = (values.len() as i32, 1);
+        let array = pg_sys::construct_md_array(
+            values.as_mut_ptr(),
+            nulls,
+            1,
+            &raw mut count,
+            &raw mut first,
+            element,
+            length.into(),
+            by_value,
+            align,
+        );
+        Some(array.into())
     }
 }
 

@@ -7,7 +7,7 @@
 use pgrx::prelude::*;
 
 use super::jsonb::is_object;
-use super::step_id::task_of;
+use super::step_id::{index_of, task_of};
 use crate::error::{Error, raise};
 
 /// `rules` in pairs: what must hold, and how it is said.
@@ -43,7 +43,10 @@ fn _step_is_sound(
                 in_flight || over || matches!(state, "pending" | "waiting_for_retry"),
                 "state is one of those that a step has",
             ),
-            (task_of(step_id) == task_id && step_id & 65535 > 0, "step_id is task_id * 65536 + 1 + the step's index"),
+            (
+                task_of(step_id) == task_id && index_of(step_id) >= 0,
+                "step_id is task_id * 65536 + 1 + the step's index",
+            ),
             (attempts >= 0 && max_attempts >= 1, "attempts is not negative, and max_attempts at least 1"),
             (remaining_parents >= 0, "remaining_parents is not negative"),
             (
