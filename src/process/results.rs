@@ -45,20 +45,14 @@ fn fault(says: &StepResult, message: Option<&[u8]>) -> Option<String> {
     // A batch of large ones would fill the memory with its texts.
     // SAFETY: nothing of it is used beyond.
     let told = (!says.plain)
-        .then(|| unsafe { PgMemoryContexts::new("a result's text").switch_to(|_| _result_fault(message)) });
+        .then(|| unsafe { PgMemoryContexts::new("a result's text").switch_to(|_| fault_of_text(message)) });
     told.flatten().or_else(|| {
         let (step_id, task_id) = (says.step_id?, says.other_task?);
         Some(format!("step {step_id} is not of task {task_id}"))
     })
 }
 
-/// Why a step result cannot be used; NULL when it can be.
-#[pg_extern(
-    immutable,
-    parallel_safe,
-    sql = "create function tasker._result_fault(message jsonb) returns text immutable parallel safe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-fn _result_fault(message: Option<&[u8]>) -> Option<String> {
+fn fault_of_text(message: Option<&[u8]>) -> Option<String> {
     match message.and_then(IntoDatum::into_datum) {
         // SAFETY: a jsonb, in memory of its own.
         Some(message) => unsafe { direct_function_call::<CString>(pg_sys::jsonb_out, &[Some(message)]) }

@@ -50,6 +50,12 @@ fn _request_fault_of_text(message: Option<&str>) -> Option<String> {
     message::request_fault(message.unwrap_or("null"))
 }
 
+/// Why a step result, as JSON text, cannot be used; NULL when it can be.
+#[pg_extern(immutable, parallel_safe)]
+fn _result_fault_of_text(message: Option<&str>) -> Option<String> {
+    message::result_fault(message.unwrap_or("null"))
+}
+
 /// Text of a graph, as mermaid or dot; 22023 for another format.
 #[pg_extern(immutable, parallel_safe)]
 fn _graph(graph: JsonB, format: &str) -> String {
