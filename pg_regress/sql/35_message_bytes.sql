@@ -89,7 +89,7 @@ language plpgsql
 as $$
 begin
   perform set_config('tasker.max_message_bytes', max_bytes::text, true);
-  return (tasker._step_messages(array[step_id], '2040-01-01T00:00:00+00:00')).messages[1];
+  return (tasker._step_messages(array[step_id], '2040-01-01T00:00:00+00:00'))[1];
 end $$;
 
 create temp table messages as
@@ -118,8 +118,9 @@ from sized s;
 
 -- All at once they are the same, and in order.
 set local tasker.max_message_bytes = 1000000;
-select m.messages = (select array_agg(o.message order by o.i) from messages o where not o.omitted) as same_at_once
-from tasker._step_messages((select array_agg(o.step_id order by o.i) from messages o where not o.omitted), '2040-01-01T00:00:00+00:00') m;
+select tasker._step_messages(array_agg(o.step_id order by o.i), '2040-01-01T00:00:00+00:00') = array_agg(o.message order by o.i) as same_at_once
+from messages o
+where not o.omitted;
 
 select count(*) filter (where record_image_eq(row(m.message), row(m.parsed))) as same_bytes,
   count(*) filter (where not record_image_eq(row(m.message), row(m.parsed))) as other_bytes

@@ -118,33 +118,47 @@ select count(*) as steps,
 from tasker.steps s
 where s.task_id in (:plain, :watched, :changed) and (s.step_id & 65535) = 1;
 
+select tasker.request_task('test_audit', 'pair') as pending \gset
+select enqueued from tasker.orchestrate();
+
 -- More than are written at a time, in one call.
-select count(*) from tasker.step_transitions \gset
-select tasker._write_step_transitions(array(select (:plain::bigint << 16) + 1 from generate_series(1, 1201)), tasker.clock(),
-  array(select n from generate_series(1, 1201) n), array(select 'pending'::text from generate_series(1, 1201)), 'enqueued');
-select count(*) - :count as written, count(distinct step_transition_id) = count(*) as numbered,
-  max(attempt) as last from tasker.step_transitions;
+select count(*) from tasker.task_transitions \gset
+select tasker._write_task_transitions(array(select :plain::bigint from generate_series(1, 1201)), tasker.clock(),
+  array(select 'in_progress'::text from generate_series(1, 1201)), array(select n::text from generate_series(1, 1201) n));
+select count(*) - :count as written, count(distinct task_transition_id) = count(*) as numbered,
+  max(to_state::integer) filter (where to_state ~ '^[0-9]') as last from tasker.task_transitions;
 
 -- What a row must have is asked for.
 \set VERBOSITY terse
-select tasker._write_step_transitions(array[1::bigint], tasker.clock(), array[null::integer], array['a'], 'b');
-select tasker._write_enqueued(array[(:plain::bigint << 16) + 2], array[-1], array[1::bigint], tasker.clock());
+select tasker._write_task_transitions(array[1::bigint], tasker.clock(), array['a'], array[null]::text[]);
+select tasker._write_remaining_parents(array[(:pending::bigint << 16) + 2], array[-1]);
 \set VERBOSITY default
 -- Also what somebody else asks for, as long as he does.
-select tasker._write_timers('queued', array[1, 2]::bigint[], array[1, 1], array[5, 5]::float8[], '2026-01-01') as past_the_executor \gset
-alter table tasker.timers add constraint timers_of_one check (cardinality(step_ids) = 1) not valid;
+select tasker._write_remaining_parents(array[(:pending::bigint << 16) + 2], array[9]);
+alter table tasker.steps add constraint steps_of_few_parents check (remaining_parents < 9) not valid;
 \set VERBOSITY terse
-select tasker._write_timers('queued', array[1, 2]::bigint[], array[1, 1], array[5, 5]::float8[], '2026-01-01');
+select tasker._write_remaining_parents(array[(:pending::bigint << 16) + 2], array[9]);
 \set VERBOSITY default
-select tasker._write_timers('queued', array[1, 2]::bigint[], array[1, 1], array[5, 0.25], '2026-01-01');
-alter table tasker.timers drop constraint timers_of_one;
-select tasker._write_timers('queued', array[1, 2, 3]::bigint[], array[1, 1, 1], array[5, 0.25, 5], '2026-01-01');
-delete from tasker.timers t where t.step_ids && array[1, 2, 3]::bigint[]
-returning t.fire_at - '2026-01-01' as after, t.kind, t.step_ids, t.attempts, :'past_the_executor' as past_the_executor;
+select tasker._write_remaining_parents(array[(:pending::bigint << 16) + 2], array[8]);
+alter table tasker.steps drop constraint steps_of_few_parents;
+select tasker._write_remaining_parents(array[(:pending::bigint << 16) + 2], array[1]);
+-- Steps with the same time to go share a timer.
+call pg_temp.register($$
+  namespace_name: test_audit
+  name: times
+  version: 1.0.0
+  steps: [{name: a, timeout_seconds: 5}, {name: b, timeout_seconds: 7}, {name: c, timeout_seconds: 5}]
+$$);
+select tasker.request_task('test_audit', 'times') as timed \gset
+select enqueued from tasker.orchestrate();
+select t.fire_at - s.enqueued_at as after, t.kind, array(select i & 65535 from unnest(t.step_ids) i) as steps, t.attempts
+from tasker.timers t join tasker.steps s on s.step_id = t.step_ids[1]
+where s.task_id = :timed
+order by 1;
 -- A step that is not there is passed over, and of several updates of one the first is made.
 begin;
-select tasker._write_enqueued(array[-1, (:changed::bigint << 16) + 2, (:changed::bigint << 16) + 2], array[1, 2, 3], array[1, 2, 3]::bigint[], tasker.clock());
-select attempts, msg_id from tasker.steps where step_id = (:changed::bigint << 16) + 2;
+select tasker._write_remaining_parents(array[-1, (:pending::bigint << 16) + 2, (:pending::bigint << 16) + 2], array[1, 2, 3]);
+select remaining_parents from tasker.steps where step_id = (:pending::bigint << 16) + 2;
 rollback;
 
 -- Rows that have moved since this session has seen them are found, whatever is in their places.
@@ -155,7 +169,7 @@ delete from tasker.in_flight_deltas d where d.namespace_id = (select n.namespace
 insert into tasker.in_flight_deltas (namespace_id, template_id, delta)
 select t.namespace_id, t.template_id, count(*)
 from tasker.steps s join tasker.tasks t using (task_id)
-where s.state in ('enqueued', 'in_progress') and t.task_id in (:watched, :changed, :noted)
+where s.state in ('enqueued', 'in_progress') and t.task_id in (:watched, :changed, :noted, :pending, :timed)
 group by 1, 2;
 delete from tasker.tasks where task_id = :plain;
 vacuum full tasker.steps;

@@ -7,10 +7,9 @@ as $$
 #variable_conflict error
 declare
   namespace record;
+  freed     integer;
+  at_once   integer;
 begin
-  if pass.ready <> '{}' then
-    pass.ready := coalesce(tasker._unclaimed(pass.ready, at), '{}');
-  end if;
   for namespace in
     with fresh as (
       -- Nearly always; a look-up of each task costs 2 us a step.
@@ -36,10 +35,15 @@ begin
     where f.ready is not null or w.waits
     order by n.namespace_id
   loop
-    pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at,
-      -- The places of what it has settled it may fill again whoever else enqueues here: passes side by side do not stop
-      -- one another.
-      freed => case when namespace.namespace_id = pass.ready_in then pass.settled else 0 end);
+    -- The places of what it has settled it may fill again whoever else enqueues here: passes side by side do not stop
+    -- one another.
+    freed := case when namespace.namespace_id = pass.ready_in then pass.settled else 0 end;
+    at_once := tasker._enqueue_at_once(namespace.namespace_id, namespace.ready, freed, at);
+    if at_once is not null then
+      pass.enqueued := pass.enqueued + at_once;
+    else
+      pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at, freed => freed);
+    end if;
   end loop;
   return pass;
 end $$;

@@ -27,7 +27,7 @@ begin
   from finished f;
   if finished is not null then
     written := tasker._write_task_transitions(finished, at, array_fill('in_progress'::text, array[cardinality(finished)]), states, metadata);
-    if exists (select from tasker.claims) then
+    if tasker._any_claims() then
       delete from tasker.claims c
       where c.task_id in (select l.task_id from tasker.claims l where l.task_id = any(finished) for update skip locked);
     end if;

@@ -13,12 +13,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  batch     constant integer := tasker._setting('batch_size')::integer;
-  pass      tasker._pass := tasker._new_pass();
   busy      bigint[];
   matched   record;
   ended     record;
   namespace record;
+  pass      tasker._pass;
+  over      bigint[];
 begin
   -- A copy does not do the original's work: its orchestrator will not settle what is queued either.
   if tasker._identity_is_ours() is not true then
@@ -34,11 +34,11 @@ begin
   end if;
 
   ended := tasker._end_attempts(matched.outcomes, at);
-  pass.over := pass.over || ended.over;
-  if matched.only_namespace is not null then
-    pass := tasker._claim_namespace(pass, matched.only_namespace, tasker._unclaimed(ended.ready, at), batch, at,
-      freed => cardinality(matched.outcomes) - coalesce(cardinality(ended.held_up), 0), in_a_call => true);
-  else
+  over := ended.over;
+  -- Nearly always at once; else all namespaces in turn.
+  if tasker._enqueue_at_once(matched.only_namespace, ended.ready,
+    cardinality(matched.outcomes) - coalesce(cardinality(ended.held_up), 0), at) is null then
+    pass := tasker._new_pass();
     for namespace in
       select i.namespace_id, array_agg(i.step_id order by i.step_id) filter (where i.ready) as ready,
         count(*) filter (where not i.ready) as freed
@@ -53,16 +53,21 @@ begin
       group by i.namespace_id
       order by i.namespace_id
     loop
-      pass := tasker._claim_namespace(pass, namespace.namespace_id, tasker._unclaimed(namespace.ready, at), batch, at,
+      pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, tasker._setting('batch_size')::integer, at,
         freed => namespace.freed, in_a_call => true);
     end loop;
+    over := over || pass.over;
   end if;
-  pass := tasker._finish(pass, at);
-
   -- Retries have timers, what found no room or was held waits: the orchestrator must know.
-  if pass.more or pass.next_due_at is not null or ended.failed then
+  if ended.failed or pass.more or pass.next_due_at is not null then
     perform tasker._wake();
   end if;
+  if over <> '{}' then
+    pass := tasker._new_pass();
+    pass.over := over;
+    perform tasker._finish(pass, at);
+  end if;
+
   if ended.held_up is not null then
     return array(
       select r.n

@@ -23,6 +23,7 @@ declare
   roots     record;
   fit       record;
 begin
+  ready := tasker._unclaimed(ready, at);
   select n.* into namespace from tasker.namespaces n where n.namespace_id = _claim_namespace.namespace_id;
   -- From the end of the line: at its head lie the entries of what was claimed last.
   waits := (
@@ -84,7 +85,7 @@ begin
     ready := ready || fit.left_over;
   end if;
   if cardinality(chosen) > 0 then
-    pass.enqueued := pass.enqueued + tasker._enqueue(namespace, chosen, at);
+    pass.enqueued := pass.enqueued + tasker._enqueue(namespace.namespace_id, namespace.name, chosen, at);
     if namespace.fault is not null and chosen <> '{}' then
       perform tasker._set_fault(namespace.namespace_id, null, null);
     end if;

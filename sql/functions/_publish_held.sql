@@ -11,7 +11,7 @@ declare
   namespace record;
   messages  jsonb[];
 begin
-  if not exists (select from tasker.held_events) then
+  if not tasker._any_held_events() then
     return pass;
   end if;
   for namespace in

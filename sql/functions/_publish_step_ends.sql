@@ -7,8 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 begin
-  -- An empty index, as long as no template asks for anything.
-  if not exists (select from tasker.task_templates tt where tt.task_events <> '{}' or tt.step_events <> '{}') then
+  if not tasker._any_events() then
     return;
   end if;
   perform tasker._publish_ends(array_agg(

@@ -4,6 +4,9 @@ create or replace function tasker._reject_useless(queue_name text, msg_ids bigin
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict error
 declare

@@ -9,8 +9,7 @@ declare
   claimed bigint[];
   others  bigint[];
 begin
-  -- The table is empty nearly always.
-  if not exists (select from tasker.claims) then
+  if not tasker._any_claims() then
     return ready;
   end if;
   select array_agg(r.step_id) filter (where c.task_id is not null), array_agg(r.step_id) filter (where c.task_id is null)

@@ -54,7 +54,7 @@ begin
       perform tasker._park(fit.left_over, at);
     end if;
     if fit.step_ids is not null then
-      enqueued := tasker._enqueue(namespace, fit.step_ids, at);
+      enqueued := tasker._enqueue(namespace.namespace_id, namespace.name, fit.step_ids, at);
     end if;
   end if;
   return enqueued;

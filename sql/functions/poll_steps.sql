@@ -11,42 +11,22 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
-set join_collapse_limit = 1
-set enable_memoize = off
-set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict error
 declare
-  id         bigint;
+  id         constant bigint := tasker._check_poll(poll_steps.namespace, poll_steps.qty, poll_steps.lease, poll_steps.worker_id);
   stop_at    constant timestamptz := clock_timestamp() + least(poll_steps.max_wait, interval '10 seconds');
   generation bigint;
   left_ms    integer;
 begin
-  if tasker._is_limited('{worker}') then
-    perform tasker._check_namespace('{worker}', poll_steps.namespace);
-  end if;
-  id := tasker._namespace_id(poll_steps.namespace);
-  if poll_steps.qty is null or poll_steps.qty not between 1 and 10000 then
-    raise exception using errcode = 'invalid_parameter_value', message = 'qty must be between 1 and 10000',
-      detail = format('It is %s.', coalesce(poll_steps.qty::text, 'NULL'));
-  end if;
-  if length(poll_steps.worker_id) > 256 then
-    raise exception using errcode = 'invalid_parameter_value', message = 'worker_id has at most 256 characters',
-      detail = format('It has %s.', length(poll_steps.worker_id));
-  end if;
-  if poll_steps.lease <= interval '0' then
-    raise exception using errcode = 'invalid_parameter_value', message = 'lease must be longer than nothing',
-      detail = format('It is %s.', poll_steps.lease), hint = 'Pass NULL for the timeout of each step.';
-  end if;
-
   loop
     -- Before looking, so that what is enqueued between the look and the wait ends the wait.
     generation := tasker._generation(id);
     return query
     select t.msg_id, t.step_id, t.task_id, t.attempt, t.message
-    from tasker._take_steps(poll_steps.namespace, poll_steps.qty, poll_steps.lease, poll_steps.worker_id,
-      poll_steps.task_names, poll_steps.step_names) t;
+    from tasker._take_steps(poll_steps.namespace, poll_steps.qty, extract(epoch from poll_steps.lease)::double precision,
+      poll_steps.worker_id, tasker.clock(), poll_steps.task_names, poll_steps.step_names) t;
     left_ms := ceil(extract(epoch from stop_at - clock_timestamp()) * 1000);
     -- Above read committed the next look would see what this one saw.
     exit when found or left_ms is null or left_ms <= 0

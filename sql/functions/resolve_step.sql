@@ -9,7 +9,7 @@ declare
   held      record;
   step      tasker.steps;
   task      tasker.tasks;
-  children  record;
+  ready     bigint[];
   was_ready boolean;
 begin
   perform tasker._check_length('reason', resolve_step.reason, 1024);
@@ -70,10 +70,9 @@ begin
     where d.template_id = task.template_id and d.parent_index = (resolve_step.step_id & 65535)::integer - 1)
   order by s.step_id
   for no key update;
-  select * into children from tasker._hold_children(array[resolve_step.step_id], array[task.template_id]);
-  perform tasker._release_children(array[resolve_step.step_id], children.ready, children.unready, children.still_missing);
-  if children.ready is not null then
-    perform tasker._park(children.ready, at);
+  ready := tasker._release_children(resolve_step.step_id, task.template_id);
+  if ready is not null then
+    perform tasker._park(ready, at);
   end if;
   perform tasker._finish_if_over(task.task_id, at);
   perform tasker._wake();

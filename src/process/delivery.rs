@@ -1,136 +1,241 @@
-//! Step messages on their way to a worker: the attempts that they are of.
+//! Step messages on their way to a worker.
 
 use std::collections::HashMap;
+use std::ffi::CStr;
 
-use pgrx::fcinfo::pg_getarg;
+use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
-use pgrx::{AnyElement, Array};
+use pgrx::{AnyElement, JsonB};
+use serde_json::json;
 
-use super::steps;
+use super::look::{Begin, Found, Message, Names, look};
+use super::queue;
+use super::spi::{as_next_statement, first_row};
+use super::steps::{self, Attempt, Transitions, write_started, write_timers, write_transitions};
+use super::table::Column;
 use super::table::read::{Key, Reader};
-use super::values::{array, elements, row, value};
+use super::values::{Elements, value};
 use crate::guc;
 use crate::workflow::message::result::step_result;
+use crate::workflow::step_id::task_of;
 
-/// Locks the steps that step messages are of, in the order of their ids, and says by their places in `messages`, from 1, which
-/// of these are held, and which of them are `current`: of the attempt that waits for a worker. With the steps, attempts, leases
-/// in seconds (`lease`, or the step's own time) and messages of the latter. Not held are messages that are of no step, and
-/// those whose step somebody has locked.
+/// One look of poll_steps: takes up to `qty` steps off a namespace's queue, marks them in progress for a worker and starts their
+/// leases (seconds; NULL is each step's own time).
+///
+/// A message leaves the queue when its step is marked; one whose attempt is over, or reported by a worker who left it there, is
+/// dropped; one whose step somebody has locked stays. Steps are locked in the order of their ids and no task is. Returns nothing
+/// only when there is nothing: a look that met only messages of no use is followed by one behind them.
 #[pg_extern(
     volatile,
-    sql = "create function tasker._hold_messages(messages jsonb[], lease double precision, out held bigint[], out current bigint[], out step_ids bigint[], out attempts integer[], out leases double precision[], out current_messages jsonb[]) volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+    sql = "create function tasker._take_steps(namespace text, qty integer, lease double precision, worker_id text, at timestamptz, task_names text[], step_names text[])
+returns table (msg_id bigint, step_id bigint, task_id bigint, attempt integer, message jsonb)
+volatile rows 10 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
-fn _hold_messages(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+#[allow(clippy::type_complexity)] // the columns
+fn _take_steps(
+    fcinfo: FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(msg_id, i64),
+        name!(step_id, i64),
+        name!(task_id, i64),
+        name!(attempt, i32),
+        name!(message, Option<AnyElement>),
+    ),
+> {
     // SAFETY: the function is declared with these types.
+    let taken = unsafe { take(fcinfo) }.unwrap_or_default().into_iter().map(|one| {
+        // SAFETY: it is a jsonb.
+        let message = unsafe { AnyElement::from_polymorphic_datum(one.message, false, pg_sys::JSONBOID) };
+        let Attempt { step_id, number } = one.attempt;
+        (one.msg_id, step_id, task_of(step_id), number, message)
+    });
+    TableIterator::new(taken.collect::<Vec<_>>())
+}
+
+unsafe fn take(fcinfo: FunctionCallInfo) -> Option<Vec<Taken>> {
+    // SAFETY: the arguments are of these types.
     unsafe {
-        let contents: Array<&[u8]> = pg_getarg(fcinfo, 0)?;
-        let messages = elements(fcinfo, 0, pg_sys::JSONBOID)?;
-        let mut deliveries: Vec<Delivery> = (1..)
-            .zip(contents.iter().zip(messages))
-            .filter_map(|(n, (content, message))| {
-                let names = step_result(content?);
-                Some(Delivery { step_id: names.step_id?, n, attempt: names.attempt?, message: message? })
-            })
-            .collect();
-        deliveries.sort_by_key(|delivery| (delivery.step_id, delivery.n));
-        let mut taken = Taken::open(pg_getarg(fcinfo, 1));
-        for of_step in deliveries.chunk_by(|one, next| one.step_id == next.step_id) {
-            check_for_interrupts!();
-            taken.take(of_step);
+        let (namespace, qty): (&str, i32) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
+        let (lease, worker_id, at) = (pg_getarg(fcinfo, 2), pg_getarg_datum(fcinfo, 3), pg_getarg_datum(fcinfo, 4)?);
+        let (queue_name, names) = (format!("{namespace}_queue"), Names::of(fcinfo, 5));
+        let mut from = Begin::Mark;
+        loop {
+            let found = look(&queue_name, qty, from, &names);
+            from = Begin::After(found.messages.last()?.msg_id);
+            let held = as_next_statement(|| Held::of(&found.messages, lease));
+            if held.msg_ids.len() != found.messages.len() {
+                reject_useless(&queue_name, &found, at);
+            }
+            queue::remove(&queue_name, held.msg_ids.into_iter());
+            if !held.taken.is_empty() {
+                as_next_statement(|| write(&held.taken, worker_id, at));
+                return Some(in_order(held.taken));
+            }
         }
-        taken.into_row(fcinfo)
+    }
+}
+
+/// In the order of the queue.
+fn in_order(mut taken: Vec<Taken>) -> Vec<Taken> {
+    taken.sort_by_key(|one| one.msg_id);
+    taken
+}
+
+/// Writes that a worker has taken them.
+unsafe fn write(taken: &[Taken], worker_id: Option<Datum>, at: Datum) {
+    let (enqueued, step_ids): (Option<Datum>, Elements) =
+        ("enqueued".into_datum(), taken.iter().map(|one| one.attempt.step_id.into_datum()).collect());
+    // SAFETY: the columns are of these types.
+    unsafe {
+        let worker = value::<&str>(worker_id).map(|worker_id| JsonB(json!({ "worker_id": worker_id })));
+        write_started(&step_ids, at, worker_id);
+        let transitions = Transitions {
+            step_ids,
+            attempts: taken.iter().map(|one| one.attempt.number.into_datum()).collect(),
+            from_states: vec![enqueued; taken.len()],
+            to_state: "in_progress",
+            metadata: Column::one(worker.and_then(IntoDatum::into_datum)),
+            took_ms: Column::Null,
+        };
+        write_transitions(transitions, at);
+        write_timers("lease", taken.iter().map(|one| (one.attempt, one.lease)), at);
+    }
+}
+
+/// Some messages are of no use: sets these apart.
+unsafe fn reject_useless(queue_name: &str, found: &Found, at: Datum) {
+    const STATEMENT: &CStr = c"select tasker._reject_useless($1, $2, $3, $4)";
+    let mut types = [pg_sys::TEXTOID, pg_sys::INT8ARRAYOID, pg_sys::JSONBARRAYOID, pg_sys::TIMESTAMPTZOID];
+    let arguments = [queue_name.into_datum(), found.msg_ids(), found.contents(), Some(at)];
+    // SAFETY: the arguments are of these types.
+    unsafe {
+        let [] = first_row(&arguments, |values, nulls| {
+            let (text, types, count) = (STATEMENT.as_ptr(), types.as_mut_ptr(), types.len() as i32);
+            pg_sys::SPI_execute_with_args(text, count, types, values, nulls, false, 0)
+        });
     }
 }
 
 /// A message, and the attempt that it names.
 struct Delivery {
-    step_id: i64,
-    n: i64,
-    attempt: i32,
+    msg_id: i64,
+    attempt: Attempt,
     message: Datum,
 }
 
+/// A step that a worker gets.
 struct Taken {
+    msg_id: i64,
+    attempt: Attempt,
+    /// Seconds.
+    lease: f64,
+    message: Datum,
+}
+
+/// Messages whose steps are locked.
+struct Held {
+    msg_ids: Vec<i64>,
+    /// Those that are of the attempt that waits for a worker.
+    taken: Vec<Taken>,
+}
+
+impl Held {
+    /// Locks the steps that messages are of, in the order of their ids. Not held are messages that are of no step, and those
+    /// whose step somebody has locked.
+    unsafe fn of(messages: &[Message], lease: Option<f64>) -> Held {
+        // SAFETY: in a statement.
+        unsafe {
+            let mut steps = Steps::open(lease);
+            let mut held = Held { msg_ids: Vec::new(), taken: Vec::new() };
+            for of_step in deliveries(messages).chunk_by(|one, next| one.attempt.step_id == next.attempt.step_id) {
+                check_for_interrupts!();
+                let step_id = of_step[0].attempt.step_id;
+                let Some(step) = steps.lock(step_id) else { continue };
+                held.msg_ids.extend(of_step.iter().map(|delivery| delivery.msg_id));
+                // Of several messages of one attempt, one.
+                let of_attempt = of_step.iter().find(|delivery| step.waiting == Some(delivery.attempt.number));
+                held.taken.extend(of_attempt.map(|delivery| Taken {
+                    msg_id: delivery.msg_id,
+                    attempt: delivery.attempt,
+                    lease: steps.lease(step.node),
+                    message: delivery.message,
+                }));
+            }
+            steps.close();
+            held
+        }
+    }
+}
+
+/// In the order of the steps.
+fn deliveries(messages: &[Message]) -> Vec<Delivery> {
+    let mut deliveries: Vec<Delivery> = messages
+        .iter()
+        .filter_map(|message| {
+            // SAFETY: it is a jsonb.
+            let names = step_result(unsafe { value(message.content) }?);
+            let attempt = Attempt { step_id: names.step_id?, number: names.attempt? };
+            Some(Delivery { msg_id: message.msg_id, attempt, message: message.content? })
+        })
+        .collect();
+    deliveries.sort_by_key(|delivery| (delivery.attempt.step_id, delivery.msg_id));
+    deliveries
+}
+
+/// A step that is locked.
+struct Step {
+    /// The attempt that waits for a worker.
+    waiting: Option<i32>,
+    /// The step of the template.
+    node: i64,
+}
+
+struct Steps {
     steps: Reader<4>,
     nodes: Reader<1>,
     lease: Option<f64>,
     /// The times of steps of templates, in seconds.
     timeouts: HashMap<i64, f64>,
-
-    held: Vec<Datum>,
-    current: Vec<Datum>,
-    step_ids: Vec<Datum>,
-    attempts: Vec<Datum>,
-    leases: Vec<Datum>,
-    messages: Vec<Datum>,
 }
 
-impl Taken {
-    unsafe fn open(lease: Option<f64>) -> Taken {
+impl Steps {
+    unsafe fn open(lease: Option<f64>) -> Steps {
         let columns = [c"attempts", c"state", c"reported_at", c"template_step_id"];
         let by_node = Key { index: c"template_steps_pkey", column: c"template_step_id" };
         // SAFETY: in a statement, and closed before it ends.
         unsafe {
-            Taken {
+            Steps {
                 steps: Reader::open_to_lock(c"steps", steps::KEY, columns),
                 nodes: Reader::open(c"template_steps", by_node, [c"timeout_seconds"]),
                 lease,
                 timeouts: HashMap::new(),
-                held: Vec::new(),
-                current: Vec::new(),
-                step_ids: Vec::new(),
-                attempts: Vec::new(),
-                leases: Vec::new(),
-                messages: Vec::new(),
             }
         }
     }
 
-    /// Takes the messages of one step: of one attempt one of them.
-    unsafe fn take(&mut self, deliveries: &[Delivery]) -> Option<()> {
-        let step_id = deliveries.first()?.step_id;
+    unsafe fn lock(&mut self, step_id: i64) -> Option<Step> {
         // SAFETY: the columns are of these types.
-        let (attempts, state, is_reported, node): (i32, &str, bool, i64) = unsafe {
+        unsafe {
             let [attempts, state, reported_at, node] = self.steps.lock(step_id)?;
-            (value(attempts)?, value(state)?, reported_at.is_some(), value(node)?)
-        };
-        self.held.extend(deliveries.iter().map(|delivery| Datum::from(delivery.n)));
-        if state != "enqueued" || is_reported {
-            return None;
+            let is_waiting = value(state) == Some("enqueued") && reported_at.is_none();
+            Some(Step { waiting: value(attempts).filter(|_| is_waiting), node: value(node)? })
         }
-        let delivery = deliveries.iter().find(|delivery| delivery.attempt == attempts)?;
-        let timeout = self.timeout(node);
-        self.current.push(delivery.n.into());
-        self.step_ids.push(step_id.into());
-        self.attempts.push(attempts.into());
-        self.leases.extend(self.lease.unwrap_or(timeout).into_datum());
-        self.messages.push(delivery.message);
-        Some(())
     }
 
-    fn timeout(&mut self, node: i64) -> f64 {
-        *self.timeouts.entry(node).or_insert_with(|| {
+    fn lease(&mut self, node: i64) -> f64 {
+        let own = || {
             // SAFETY: the column is an integer.
             let own = self.nodes.find(node).and_then(|[timeout]| unsafe { value::<i32>(timeout) });
             f64::from(own.unwrap_or_else(guc::step_timeout))
-        })
+        };
+        self.lease.unwrap_or_else(|| *self.timeouts.entry(node).or_insert_with(own))
     }
 
-    unsafe fn into_row(self, fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+    fn close(self) {
         self.steps.close();
         self.nodes.close();
-        // SAFETY: as the function is declared.
-        unsafe {
-            let columns = [
-                array(self.held, pg_sys::INT8OID),
-                array(self.current, pg_sys::INT8OID),
-                array(self.step_ids, pg_sys::INT8OID),
-                array(self.attempts, pg_sys::INT4OID),
-                array(self.leases, pg_sys::FLOAT8OID),
-                array(self.messages, pg_sys::JSONBOID),
-            ];
-            row(fcinfo, columns)
-        }
     }
 }

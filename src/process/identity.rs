@@ -3,12 +3,24 @@
 use pgrx::prelude::*;
 
 use super::session;
+use super::table::read::last;
+use super::values::value;
 
 /// The system identifier that `initdb` gave the cluster: a standby shares it, a restored dump does not.
 #[pg_extern(stable, parallel_safe)]
 fn _system_identifier() -> i64 {
     // SAFETY: reads the server's copy of the control file, which exists since start-up.
     unsafe { pg_sys::GetSystemIdentifier() }.cast_signed()
+}
+
+/// Whether this engine belongs to this cluster and database. NULL: it belongs to none yet (no namespace was created).
+#[pg_extern(stable, parallel_safe)]
+fn _identity_is_ours() -> Option<bool> {
+    // SAFETY: in a statement, and the columns are of these types.
+    unsafe {
+        let [cluster, database] = last(c"identity", c"identity_pkey", None, [c"system_identifier", c"database_oid"])?;
+        Some(value::<i64>(cluster)? == _system_identifier() && value::<pg_sys::Oid>(database)? == session::database())
+    }
 }
 
 /// The database of this session.

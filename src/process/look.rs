@@ -9,7 +9,7 @@ use pgrx::{AnyElement, direct_function_call};
 
 use super::mark::{Key, Marks};
 use super::queue::{self, Statement};
-use super::values::row;
+use super::values::{Elements, array, nullable_array, row, value};
 use super::{clock, session, shmem};
 
 /// Locks the first messages of a queue that nobody has locked: at most `qty`, behind the one with the id `after`, or from
@@ -22,41 +22,105 @@ use super::{clock, session, shmem};
 fn _look(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let queue_name: &str = pg_getarg(fcinfo, 0)?;
-        let qty = i64::from(pg_getarg::<i32>(fcinfo, 1)?);
-        let names = [queue::array(fcinfo, 4), queue::array(fcinfo, 5)];
-        let find = |after: i64, upto: i64| {
-            let statement = Statement::Find { of_tasks: names[0].is_some(), of_steps: names[1].is_some() };
-            let arguments = [qty.into_datum(), after.into_datum(), upto.into_datum(), names[0], names[1]];
-            queue::run::<2>(queue_name, statement, &arguments)
+        let (queue_name, qty): (&str, i32) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
+        let from = match (pg_getarg(fcinfo, 2), pg_getarg(fcinfo, 3)) {
+            (Some(after), _) => Begin::After(after),
+            (None, Some(only)) => Begin::Only(only),
+            (None, None) => Begin::Mark,
         };
-        if let Some(after) = pg_getarg(fcinfo, 2) {
-            return found(fcinfo, find(after, i64::MAX), false);
-        }
-        if let Some(only) = pg_getarg::<i64>(fcinfo, 3) {
-            return found(fcinfo, find(only - 1, only), false);
-        }
-        let Some(key) = key(queue_name, filter(fcinfo, 4)) else {
-            return found(fcinfo, find(0, i64::MAX), false);
-        };
-        loop {
-            let Some(look) = change(|marks| marks.begin(key, clock::wall_micros())) else {
-                return found(fcinfo, find(0, i64::MAX), false);
-            };
-            let columns = find(look.after, look.upto);
-            let ids = columns[0].and_then(|ids| Array::<i64>::from_datum(ids, false));
-            let ends = ids.as_ref().and_then(|ids| ids.get(0).flatten().zip(ids.get(ids.len() - 1).flatten()));
-            change(|marks| marks.end(&look, ends, clock::wall_micros()));
-            if ends.is_some() || look.is_open() {
-                return found(fcinfo, columns, !look.is_open());
+        let found = look(queue_name, qty, from, &Names::of(fcinfo, 4));
+        row(fcinfo, [found.msg_ids(), found.contents(), found.again.into_datum()])
+    }
+}
+
+/// Where a look begins.
+pub enum Begin {
+    /// Behind the message with this id.
+    After(i64),
+    /// It is for this message alone.
+    Only(i64),
+    /// The queue's mark.
+    Mark,
+}
+
+/// Whose messages are looked for: all tasks', or some tasks' and steps'.
+pub struct Names {
+    lists: [Option<Datum>; 2],
+    filter: u64,
+}
+
+impl Names {
+    /// # Safety
+    /// Two arguments from `first` on are arrays of text; used as long as the call lasts.
+    pub unsafe fn of(fcinfo: FunctionCallInfo, first: usize) -> Names {
+        // SAFETY: see above.
+        unsafe {
+            Names {
+                lists: [queue::array(fcinfo, first), queue::array(fcinfo, first + 1)],
+                filter: filter(fcinfo, first),
             }
         }
     }
 }
 
-unsafe fn found(fcinfo: FunctionCallInfo, [msg_ids, messages]: [Option<Datum>; 2], again: bool) -> Option<AnyElement> {
-    // SAFETY: the columns are of the types that the function is declared with.
-    unsafe { row(fcinfo, [msg_ids, messages, again.into_datum()]) }
+/// What a look has found and locked.
+pub struct Found {
+    pub messages: Vec<Message>,
+    pub again: bool,
+}
+
+/// A message of a queue.
+pub struct Message {
+    pub msg_id: i64,
+    /// A jsonb; none where somebody has sent NULL.
+    pub content: Option<Datum>,
+}
+
+impl Found {
+    /// An array; none where nothing was found.
+    pub fn msg_ids(&self) -> Option<Datum> {
+        // SAFETY: they are bigints.
+        unsafe { array(self.messages.iter().map(|message| message.msg_id.into()).collect(), pg_sys::INT8OID) }
+    }
+
+    /// The same of what the messages say.
+    pub fn contents(&self) -> Option<Datum> {
+        let contents: Elements = self.messages.iter().map(|message| message.content).collect();
+        // SAFETY: they are jsonb.
+        unsafe { nullable_array(&contents, pg_sys::JSONBOID) }
+    }
+}
+
+/// See `_look`.
+///
+/// # Safety
+/// In a statement.
+pub unsafe fn look(queue_name: &str, qty: i32, from: Begin, names: &Names) -> Found {
+    let find = |after: i64, upto: i64| {
+        let [of_tasks, of_steps] = names.lists;
+        let statement = Statement::Find { of_tasks: of_tasks.is_some(), of_steps: of_steps.is_some() };
+        let arguments = [i64::from(qty).into_datum(), after.into_datum(), upto.into_datum(), of_tasks, of_steps];
+        // SAFETY: the arguments are of the statement's types.
+        let rows = unsafe { queue::run(queue_name, statement, &arguments) };
+        // SAFETY: an id is a bigint.
+        let message = |[msg_id, content]: [_; 2]| Some(Message { msg_id: unsafe { value(msg_id) }?, content });
+        Found { messages: rows.into_iter().filter_map(message).collect(), again: false }
+    };
+    let key = match from {
+        Begin::After(after) => return find(after, i64::MAX),
+        Begin::Only(only) => return find(only - 1, only),
+        Begin::Mark => key(queue_name, names.filter),
+    };
+    loop {
+        let look = key.and_then(|key| change(|marks| marks.begin(key, clock::wall_micros())));
+        let Some(look) = look else { return find(0, i64::MAX) };
+        let found = find(look.after, look.upto);
+        let ends = found.messages.first().zip(found.messages.last()).map(|(first, last)| (first.msg_id, last.msg_id));
+        change(|marks| marks.end(&look, ends, clock::wall_micros()));
+        if ends.is_some() || look.is_open() {
+            return Found { again: !look.is_open(), ..found };
+        }
+    }
 }
 
 /// Notes that a message of a queue is looked at again after `milliseconds`, wherever the queue's mark stands then.

@@ -8,64 +8,60 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 use pgrx::{AnyElement, Array, Uuid};
 
+use super::steps::{self, Attempt};
 use super::table::read::{Key, Reader};
-use super::values::{array, row, value};
-use super::{steps, tasks};
+use super::tasks;
+use super::values::{array, value};
 use crate::error::{Error, raise};
 use crate::guc;
 use crate::workflow::jsonb::Failure;
 use crate::workflow::message::step::{Parent, Step, step_message};
 use crate::workflow::step_id::{step_of, task_of};
 
-/// The messages of ready steps of one namespace, in the order given, with what enqueueing needs to know beside them.
-/// Steps that are not to be tried any more (their task has stopped) are left out, and so is a step that comes again.
-/// `enqueued_at` is what messages say.
+/// The messages of ready steps, as enqueueing puts them together. `enqueued_at` is what they say.
 #[pg_extern(
     stable,
-    sql = "create function tasker._step_messages(step_ids bigint[], enqueued_at text, out sent_ids bigint[], out states text[], out attempts integer[], out templates bigint[], out timeouts double precision[], out messages jsonb[]) stable strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+    sql = "create function tasker._step_messages(step_ids bigint[], enqueued_at text) returns jsonb[] stable strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _step_messages(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
-    let mut sent = Sent::default();
     // SAFETY: the function is declared with these types.
     unsafe {
-        let step_ids: Array<i64> = pg_getarg(fcinfo, 0)?;
-        let enqueued_at: &[u8] = pg_getarg(fcinfo, 1)?;
-        let mut source = Source::open();
-        let mut seen = HashSet::with_capacity(step_ids.len());
-        for step_id in step_ids.iter().flatten().filter(|step_id| seen.insert(*step_id)) {
-            check_for_interrupts!();
-            source.add_message(step_id, enqueued_at, &mut sent);
-        }
-        source.close();
-        sent.into_row(fcinfo)
+        let (step_ids, enqueued_at): (Array<i64>, &[u8]) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
+        let messages = step_messages(step_ids.iter().flatten(), enqueued_at);
+        let messages = array(messages.into_iter().map(|message| message.content).collect(), pg_sys::JSONBOID);
+        AnyElement::from_polymorphic_datum(messages?, false, pg_sys::JSONBARRAYOID)
     }
 }
 
-/// What is returned of each message, an array for each column.
-#[derive(Default)]
-struct Sent {
-    step_ids: Vec<Datum>,
-    states: Vec<Datum>,
-    attempts: Vec<Datum>,
-    templates: Vec<Datum>,
-    timeouts: Vec<Datum>,
-    messages: Vec<Datum>,
+/// The message of a ready step, and what enqueueing needs to know beside it.
+pub struct StepMessage {
+    pub attempt: Attempt,
+    /// The step's state until then.
+    pub state: Datum,
+    pub template_id: i64,
+    /// Seconds that the attempt has.
+    pub timeout: f64,
+    /// A jsonb.
+    pub content: Datum,
 }
 
-impl Sent {
-    unsafe fn into_row(self, fcinfo: FunctionCallInfo) -> Option<AnyElement> {
-        // SAFETY: as the function is declared.
-        unsafe {
-            let columns = [
-                array(self.step_ids, pg_sys::INT8OID),
-                array(self.states, pg_sys::TEXTOID),
-                array(self.attempts, pg_sys::INT4OID),
-                array(self.templates, pg_sys::INT8OID),
-                array(self.timeouts, pg_sys::FLOAT8OID),
-                array(self.messages, pg_sys::JSONBOID),
-            ];
-            row(fcinfo, columns)
+/// The messages of ready steps of one namespace, in the order given. Steps that are not to be tried any more (their task has
+/// stopped) are left out, and so is a step that comes again.
+///
+/// # Safety
+/// In a statement.
+pub unsafe fn step_messages(step_ids: impl Iterator<Item = i64>, enqueued_at: &[u8]) -> Vec<StepMessage> {
+    // SAFETY: see above.
+    unsafe {
+        let mut source = Source::open();
+        let mut seen = HashSet::new();
+        let mut messages = Vec::new();
+        for step_id in step_ids.filter(|step_id| seen.insert(*step_id)) {
+            check_for_interrupts!();
+            messages.extend(source.message(step_id, enqueued_at));
         }
+        source.close();
+        messages
     }
 }
 
@@ -147,7 +143,7 @@ impl Source {
         }
     }
 
-    unsafe fn add_message(&mut self, step_id: i64, enqueued_at: &[u8], sent: &mut Sent) -> Option<()> {
+    unsafe fn message(&mut self, step_id: i64, enqueued_at: &[u8]) -> Option<StepMessage> {
         // SAFETY: the columns are of these types.
         unsafe {
             let [node_id, attempts, max_attempts, state, _] = self.steps.find(step_id)?;
@@ -165,14 +161,14 @@ impl Source {
             let results = results_of_parents(&mut self.steps, task_id, node);
             let timeout = node.timeout.unwrap_or_else(guc::step_timeout);
             let message = message(step_id, attempt, max_attempts, timeout, enqueued_at, task, node, results.as_deref());
-            sent.step_ids.push(step_id.into());
-            sent.states.push(state.into_datum()?);
-            sent.attempts.push(attempt.into());
-            sent.templates.push(task.template_id.into());
-            sent.timeouts.push(f64::from(timeout).into_datum()?);
-            sent.messages.push(message.into_datum()?);
+            Some(StepMessage {
+                attempt: Attempt { step_id, number: attempt },
+                state: state.into_datum()?,
+                template_id: task.template_id,
+                timeout: f64::from(timeout),
+                content: message.into_datum()?,
+            })
         }
-        Some(())
     }
 
     unsafe fn look_at_task(&mut self, task_id: i64) -> Option<()> {

@@ -12,8 +12,8 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use pgrx::{AnyElement, Array};
 
-use super::spi::first_row;
-use super::values::{self, elements};
+use super::spi::rows;
+use super::values::{self, Elements};
 
 thread_local! {
     /// By queue. Some 20 kB each; sessions use few.
@@ -63,38 +63,35 @@ impl Statement {
         let table = format!("pgmq.{}", quote_identifier(format!("q_{queue_name}")));
         match self {
             Statement::Find { of_tasks, of_steps } => format!(
-                "select array_agg(q.msg_id), array_agg(q.message)
-                 from (
-                   select q.msg_id, q.message
-                   from {table} q
-                   where q.vt <= clock_timestamp() and q.msg_id > $2 and q.msg_id <= $3 {} {}
-                   order by q.msg_id
-                   limit $1
-                   for update skip locked) q",
+                "select q.msg_id, q.message
+                 from {table} q
+                 where q.vt <= clock_timestamp() and q.msg_id > $2 and q.msg_id <= $3 {} {}
+                 order by q.msg_id
+                 limit $1
+                 for update skip locked",
                 if of_tasks { "and q.message ->> 'task_name' = any($4)" } else { "" },
                 if of_steps { "and q.message ->> 'step_name' = any($5)" } else { "" },
             ),
-            Statement::Send => format!(
-                "with sent as (insert into {table} (vt, message) select clock_timestamp(), unnest($1) returning msg_id)
-                 select array_agg(s.msg_id) from sent s"
-            ),
+            Statement::Send => {
+                format!("insert into {table} (vt, message) select clock_timestamp(), unnest($1) returning msg_id")
+            }
             Statement::Remove => format!("delete from {table} q where q.msg_id = any($1)"),
         }
     }
 }
 
-/// Runs a statement, and hands its first row to the caller's memory. Columns are arrays; beyond those that it has, none.
+/// Runs a statement, and hands its rows to the caller's memory.
 ///
 /// # Safety
-/// The arguments are of the statement's types.
+/// The arguments are of the statement's types, and it returns so many columns.
 pub unsafe fn run<const N: usize>(
     queue_name: &str,
     statement: Statement,
     arguments: &[Option<Datum>],
-) -> [Option<Datum>; N] {
+) -> Vec<[Option<Datum>; N]> {
     // SAFETY: see above; the plan is looked for within the connection.
     unsafe {
-        first_row(arguments, |values, nulls| {
+        rows(arguments, |values, nulls| {
             pg_sys::SPI_execute_plan(plan(queue_name, statement).0, values, nulls, false, 0)
         })
     }
@@ -141,9 +138,18 @@ fn _send(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     // SAFETY: the function is declared with these types.
     unsafe {
         let queue_name: &str = pg_getarg(fcinfo, 0)?;
-        let [msg_ids] = run(queue_name, Statement::Send, &[array(fcinfo, 1)]);
-        AnyElement::from_polymorphic_datum(msg_ids?, false, MANY_IDS)
+        let msg_ids = send(queue_name, array(fcinfo, 1));
+        AnyElement::from_polymorphic_datum(values::nullable_array(&msg_ids, pg_sys::INT8OID)?, false, MANY_IDS)
     }
+}
+
+/// Returns the ids of the messages.
+///
+/// # Safety
+/// In a statement; the messages are an array of jsonb.
+pub unsafe fn send(queue_name: &str, messages: Option<Datum>) -> Elements {
+    // SAFETY: see above.
+    unsafe { run(queue_name, Statement::Send, &[messages]).into_iter().map(|[msg_id]| msg_id).collect() }
 }
 
 /// Removes from a queue those of a list of messages that stand at some places of the list, from 1. Returns how many these are.
@@ -152,16 +158,27 @@ fn _send(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     strict,
     sql = "create function tasker._remove_messages(queue_name text, msg_ids bigint[], places bigint[]) returns integer volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
-fn _remove_messages(fcinfo: FunctionCallInfo) -> Option<i32> {
-    // SAFETY: the function is declared with these types.
+fn _remove_messages(queue_name: &str, msg_ids: Array<i64>, places: Array<i64>) -> Option<i32> {
+    let msg_ids: Vec<i64> = msg_ids.iter().flatten().collect();
+    let at = |place: i64| msg_ids.get(usize::try_from(place).ok()?.checked_sub(1)?).copied();
+    let gone: Vec<i64> = places.iter().flatten().filter_map(at).collect();
+    let count = i32::try_from(gone.len()).ok();
+    // SAFETY: in a statement.
+    unsafe { remove(queue_name, gone.into_iter()) };
+    count
+}
+
+/// Removes messages from a queue.
+///
+/// # Safety
+/// In a statement.
+pub unsafe fn remove(queue_name: &str, msg_ids: impl Iterator<Item = i64>) {
+    // SAFETY: the argument is of the statement's type.
     unsafe {
-        let (queue_name, places): (&str, Array<i64>) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 2)?);
-        let msg_ids = elements(fcinfo, 1, pg_sys::INT8OID)?;
-        let at = |place: i64| msg_ids.get(usize::try_from(place).ok()?.checked_sub(1)?).copied().flatten();
-        let gone: Vec<Datum> = places.iter().flatten().filter_map(at).collect();
-        let count = i32::try_from(gone.len()).ok();
-        let [] = run(queue_name, Statement::Remove, &[values::array(gone, pg_sys::INT8OID)]);
-        count
+        let msg_ids = values::array(msg_ids.map(Datum::from).collect(), pg_sys::INT8OID);
+        if msg_ids.is_some() {
+            run::<0>(queue_name, Statement::Remove, &[msg_ids]);
+        }
     }
 }
 
@@ -169,6 +186,10 @@ fn _remove_messages(fcinfo: FunctionCallInfo) -> Option<i32> {
 /// locked against that until it commits. A queue that is gone is not held.
 #[pg_extern(volatile)]
 fn _queue_is_held(queue_name: &str) -> bool {
+    is_held(queue_name)
+}
+
+pub fn is_held(queue_name: &str) -> bool {
     let Some(table) = table(queue_name) else {
         return false;
     };

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::steps;
 use super::table::read::{Reader, Values};
 use super::tasks::KEY as TASKS;
-use super::values::{Composite, array, elements, nullable_array, row, value};
+use super::values::{Composite, array, row, value};
 use crate::guc;
 use crate::workflow::jsonb;
 use crate::workflow::jsonb::read::{Value, fields};
@@ -335,57 +335,4 @@ impl Held {
             row(fcinfo, [outcomes, settled, held, only_namespace])
         }
     }
-}
-
-/// What ends successfully among outcomes, an array for each column; `failed`: whether others do not. `all_…` are about both.
-#[pg_extern(
-    immutable,
-    sql = "create function tasker._successes(outcomes tasker._outcome[], out step_ids bigint[], out templates bigint[], out attempts integer[], out from_states text[], out results jsonb[], out metadata jsonb[], out took_ms integer[], out failed boolean, out all_namespaces bigint[], out all_templates bigint[]) immutable language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-fn _successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
-    // SAFETY: the function is declared with these types, and the columns of an outcome are of these types.
-    unsafe {
-        let outcome = Composite::element_of_argument(fcinfo, 0);
-        let outcomes = elements(fcinfo, 0, outcome.oid()).unwrap_or_default();
-        let mut columns: [Vec<Option<Datum>>; 9] = Default::default();
-        let [step_ids, templates, attempts, from_states, results, metadata, took_ms, all_namespaces, all_templates] =
-            &mut columns;
-        let mut failed = false;
-        for one in outcomes.into_iter().flatten() {
-            let [step_id, attempt, from_state, namespace, template, success, result, _, meta, took] =
-                outcome.columns(one);
-            all_namespaces.push(namespace);
-            all_templates.push(template);
-            if value(success) != Some(true) {
-                failed = true;
-                continue;
-            }
-            step_ids.push(step_id);
-            templates.push(template);
-            attempts.push(attempt);
-            from_states.push(from_state);
-            results.push(result);
-            metadata.push(value::<Vec<u8>>(meta).and_then(under_its_name).into_datum());
-            took_ms.push(took);
-        }
-        let list = |column: &[Option<Datum>], element| nullable_array(column, element);
-        let returned = [
-            list(step_ids, pg_sys::INT8OID),
-            list(templates, pg_sys::INT8OID),
-            list(attempts, pg_sys::INT4OID),
-            list(from_states, pg_sys::TEXTOID),
-            list(results, pg_sys::JSONBOID),
-            list(metadata, pg_sys::JSONBOID),
-            list(took_ms, pg_sys::INT4OID),
-            failed.into_datum(),
-            list(all_namespaces, pg_sys::INT8OID),
-            list(all_templates, pg_sys::INT8OID),
-        ];
-        row(fcinfo, returned)
-    }
-}
-
-/// The metadata of a transition.
-fn under_its_name(content: Vec<u8>) -> Option<Vec<u8>> {
-    jsonb::object(content.len() + 64, &["orchestration_metadata"], |children| children.jsonb(&content)).ok()
 }

@@ -1,26 +1,23 @@
 //! Rows of our own tables past the executor, many in one call and with no plan to begin: read by key, appended by
 //! `heap_multi_insert` as COPY does, or updated by key. CHECK constraints and indexes are kept as the executor keeps them.
 //! What else a write may set off (triggers, rules, row security, generated columns) is not known here, so a table with
-//! any of it is left to the executor (`executor`).
+//! any of it is written by the executor (`executor`), by statements made of the same columns and values.
 
 mod checks;
-pub mod executor;
+mod executor;
+mod past;
 pub mod read;
 
 use std::ffi::CStr;
-use std::ptr::null_mut;
 
 use pgrx::direct_function_call;
-use pgrx::fcinfo::pg_getarg_datum;
-use pgrx::pg_sys::{AttrNumber, Datum, EState, FunctionCallInfo, Oid, Relation, ResultRelInfo, TupleTableSlot};
+use pgrx::pg_sys::{AttrNumber, Datum, FunctionCallInfo, Oid, Relation, TupleTableSlot};
 use pgrx::prelude::*;
 
-use self::read::{Key, Rows, places};
+use self::past::Past;
+use self::read::Key;
 use super::values::elements;
 use crate::error::{Error, raise};
-
-/// So many rows are held in memory at once.
-const PORTION: usize = 500;
 
 /// What a column gets. One that is not named stays null in a new row, and as it is in an updated one.
 pub enum Column {
@@ -45,13 +42,14 @@ impl Column {
         unsafe { elements(fcinfo, argument, element).map(Column::Each) }
     }
 
-    /// An argument, the same for all rows; `None` where it is NULL.
-    ///
-    /// # Safety
-    /// The function has so many.
-    pub unsafe fn one(fcinfo: FunctionCallInfo, argument: usize) -> Option<Column> {
-        // SAFETY: see above.
-        unsafe { pg_getarg_datum(fcinfo, argument).map(Column::One) }
+    /// The same for all rows.
+    pub fn one(value: Option<Datum>) -> Column {
+        value.map_or(Column::Null, Column::One)
+    }
+
+    /// A text, the same for all rows.
+    pub fn text(value: &str) -> Column {
+        Column::one(value.into_datum())
     }
 
     /// What a row gets, which had `old`.
@@ -75,31 +73,17 @@ impl Column {
 /// Writes to a table of schema `tasker`. After an error the server closes what is open.
 pub struct Writer {
     relation: Relation,
-    target: *mut ResultRelInfo,
-    state: *mut EState,
     columns: Vec<(AttrNumber, Column)>,
 }
 
 impl Writer {
-    /// `None` where a write is more than rows, CHECK constraints and entries of indexes: the executor must do it then.
-    ///
     /// # Safety
-    /// In a transaction; closed before its statement ends.
-    pub unsafe fn open(name: &CStr) -> Option<Writer> {
+    /// In a statement, and used before it ends.
+    pub unsafe fn open(name: &CStr) -> Writer {
         // SAFETY: look-ups in catalogs; an unknown table is an error.
         unsafe {
             pg_sys::PreventCommandIfReadOnly(c"INSERT".as_ptr());
-            let relation = open(name, pg_sys::RowExclusiveLock);
-            if !is_plain(relation) {
-                pg_sys::table_close(relation, pg_sys::NoLock as i32);
-                return None;
-            }
-            let state = pg_sys::CreateExecutorState();
-            let target = pg_sys::palloc0(size_of::<ResultRelInfo>()).cast();
-            pg_sys::InitResultRelInfo(target, relation, 0, null_mut(), 0);
-            pg_sys::ExecOpenIndices(target, false);
-            checks::prepare(target, state);
-            Some(Writer { relation, target, state, columns: Vec::new() })
+            Writer { relation: open(name, pg_sys::RowExclusiveLock), columns: Vec::new() }
         }
     }
 
@@ -107,10 +91,10 @@ impl Writer {
     ///
     /// # Safety
     /// The values are of the column's type.
-    pub unsafe fn set(mut self, name: &CStr, column: Option<Column>) -> Writer {
-        if let Some(column) = column {
+    pub unsafe fn set(mut self, name: &CStr, column: impl Into<Option<Column>>) -> Writer {
+        if let Some(column) = column.into() {
             // SAFETY: the table is open.
-            self.columns.push((unsafe { self.attribute(name) }, column));
+            self.columns.push((unsafe { attribute(self.relation, name) }, column));
         }
         self
     }
@@ -125,71 +109,39 @@ impl Writer {
             // By its name first: to ask the column reads the catalog of dependencies, 27,000 instructions.
             let mut id = pg_sys::get_relname_relid(sequence.as_ptr(), (*(*self.relation).rd_rel).relnamespace);
             if id == Oid::INVALID {
-                let column = self.attribute(name);
+                let column = attribute(self.relation, name);
                 #[cfg(any(feature = "pg15", feature = "pg16"))]
                 let own = pg_sys::getIdentitySequence((*self.relation).rd_id, column, false);
                 #[cfg(not(any(feature = "pg15", feature = "pg16")))]
                 let own = pg_sys::getIdentitySequence(self.relation, column, false);
                 id = own;
             }
-            self.set(name, Some(Column::Next(id)))
+            self.set(name, Column::Next(id))
         }
     }
 
-    /// # Safety
-    /// The table is open.
-    pub unsafe fn attribute(&self, name: &CStr) -> AttrNumber {
-        // SAFETY: the table is open.
-        unsafe { attribute(self.relation, name) }
-    }
-
-    /// Appends as many rows as the columns with a value for each row have, and closes the table. Where the rows have a key
-    /// they will be found by it without the index. False, and nothing is written, when a column that is not named has a
-    /// default: the executor knows it.
+    /// Appends as many rows as the columns with a value for each row have. Where the rows have a key they will be found by it
+    /// without the index. Says whether that went past the executor.
     pub fn append(self, key: Option<Key>) -> bool {
         let rows = self.columns.iter().find_map(|(_, column)| match column {
             Column::Each(values) => Some(values.len()),
             _ => None,
         });
-        let done = self.knows_defaults();
-        let rows = if done { rows.unwrap_or_default() } else { 0 };
-        // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
+        // SAFETY: the table is open, and the values are of its columns' types.
         unsafe {
-            let key_column = key.map(|key| attribute(self.relation, key.column));
-            let command = pg_sys::GetCurrentCommandId(true);
-            for first in (0..rows).step_by(PORTION) {
-                check_for_interrupts!();
-                let mut slots: Vec<_> = (first..rows.min(first + PORTION)).map(|row| self.appended(row)).collect();
-                for slot in &slots {
-                    pg_sys::ExecConstraints(self.target, *slot, self.state);
-                }
-                // It leaves its copies of the rows behind.
-                let context = pg_sys::MemoryContextSwitchTo(self.row_memory());
-                pg_sys::heap_multi_insert(
-                    self.relation,
-                    slots.as_mut_ptr(),
-                    slots.len() as i32,
-                    command,
-                    0,
-                    null_mut(),
-                );
-                pg_sys::MemoryContextSwitchTo(context);
-                for slot in slots {
-                    self.index(slot, Change::Insert);
-                    if let Some(column) = key_column {
-                        places::note(self.relation, bigint(slot, column), (*slot).tts_tid);
-                    }
-                    pg_sys::ExecDropSingleTupleTableSlot(slot);
-                }
-                pg_sys::MemoryContextReset(self.row_memory());
+            let past = is_plain(self.relation) && self.knows_defaults();
+            match rows.unwrap_or_default() {
+                0 => {}
+                rows if past => Past::open(&self).append(rows, key),
+                rows => executor::insert(&self, rows),
             }
+            self.close();
+            past
         }
-        self.close();
-        done
     }
 
     /// Whether each column that is not named is null in a new row. Else only the executor knows what it gets.
-    pub fn knows_defaults(&self) -> bool {
+    unsafe fn knows_defaults(&self) -> bool {
         // SAFETY: the table is open.
         unsafe {
             let Some(constraints) = (*(*self.relation).rd_att).constr.as_ref() else { return true };
@@ -199,215 +151,53 @@ impl Writer {
         }
     }
 
-    unsafe fn appended(&self, row: usize) -> *mut TupleTableSlot {
-        // SAFETY: the slot has a place for each column of the table.
-        unsafe {
-            let slot = pg_sys::MakeSingleTupleTableSlot((*self.relation).rd_att, &raw const pg_sys::TTSOpsVirtual);
-            for place in 0..self.width() {
-                *(*slot).tts_isnull.add(place) = true;
-            }
-            self.fill(slot, row)
-        }
-    }
-
-    /// Updates the rows with these keys, and closes the table. As UPDATE does it: a key that has no row is passed over, of
-    /// several updates of a row only the first is made, a row that is locked is waited for, and of one that has been
-    /// changed since, its last version is updated.
+    /// Updates the rows with these keys. As UPDATE does it: a key that has no row is passed over, of several updates of a row
+    /// only one is made, a row that is locked is waited for, and of one that has been changed since, its last version is
+    /// updated. Says whether that went past the executor.
     ///
     /// # Safety
     /// The keys are bigints, and the index is one of the table's.
-    pub unsafe fn update(self, key: Key, keys: &[Option<Datum>]) {
-        // SAFETY: see there.
-        unsafe { self.update_and(key, keys, |_| ()) };
+    pub unsafe fn update(self, key: Key, keys: &[Option<Datum>]) -> bool {
+        // SAFETY: see above.
+        unsafe {
+            let past = is_plain(self.relation);
+            if past {
+                Past::open(&self).update(key, keys, |_| ());
+            } else {
+                executor::update(&self, key, keys, None);
+            }
+            self.close();
+            past
+        }
     }
 
-    /// The same, and shows each new version.
+    /// The same; returns the keys of those rows in which an integer column has become 0.
     ///
     /// # Safety
-    /// As there; what is shown is there for the moment.
-    pub unsafe fn update_and(self, key: Key, keys: &[Option<Datum>], mut show: impl FnMut(*mut TupleTableSlot)) {
-        // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
+    /// As there.
+    pub unsafe fn update_to_zero(self, key: Key, keys: &[Option<Datum>], column: &CStr) -> Vec<Datum> {
+        // SAFETY: see above.
         unsafe {
-            pg_sys::CheckCmdReplicaIdentity(self.relation, pg_sys::CmdType::CMD_UPDATE);
-            let mut rows = Rows::open(self.relation, key);
-            let new = pg_sys::MakeSingleTupleTableSlot((*self.relation).rd_att, &raw const pg_sys::TTSOpsVirtual);
-            for (row, key) in keys.iter().enumerate() {
-                check_for_interrupts!();
-                let Some(key) = key.map(|key| key.value() as i64) else { continue };
-                let Some(old) = rows.find(key) else { continue };
-                loop {
-                    match self.replace(old, new, row) {
-                        Replaced::Yes => {
-                            places::note(self.relation, key, (*new).tts_tid);
-                            show(new);
-                            break;
-                        }
-                        Replaced::No => break,
-                        Replaced::HasLaterVersion => {}
+            let zeros = if is_plain(self.relation) {
+                let (key_column, column) = (attribute(self.relation, key.column), attribute(self.relation, column));
+                let mut zeros = Vec::new();
+                Past::open(&self).update(key, keys, |row| {
+                    if datum(row, column).value() as i32 == 0 {
+                        zeros.push(datum(row, key_column));
                     }
-                }
-                pg_sys::ExecClearTuple(new);
-                pg_sys::MemoryContextReset(self.row_memory());
-            }
-            pg_sys::ExecDropSingleTupleTableSlot(new);
-            rows.close();
-        }
-        self.close();
-    }
-
-    /// Puts a new version in the place of the row in `old`. Where there is a later one, that is in `old` then, and locked.
-    unsafe fn replace(&self, old: *mut TupleTableSlot, new: *mut TupleTableSlot, row: usize) -> Replaced {
-        use pg_sys::TM_Result;
-        // SAFETY: both slots have a place for each column of the table.
-        unsafe {
-            (*new).tts_values.copy_from_nonoverlapping((*old).tts_values, self.width());
-            (*new).tts_isnull.copy_from_nonoverlapping((*old).tts_isnull, self.width());
-            self.fill(new, row);
-            pg_sys::ExecConstraints(self.target, new, self.state);
-
-            let command = pg_sys::GetCurrentCommandId(true);
-            let snapshot = pg_sys::GetActiveSnapshot();
-            let mut place = (*old).tts_tid;
-            let mut failure = pg_sys::TM_FailureData::default();
-            let (mut lock, mut indexes) = Default::default();
-            let result = pg_sys::table_tuple_update(
-                self.relation,
-                &raw mut place,
-                new,
-                command,
-                snapshot,
-                null_mut(),
-                true,
-                &raw mut failure,
-                &raw mut lock,
-                &raw mut indexes,
-            );
-            match result {
-                TM_Result::TM_Ok => {
-                    self.index(new, Change::Update(indexes));
-                    return Replaced::Yes;
-                }
-                TM_Result::TM_Updated => {}
-                TM_Result::TM_SelfModified | TM_Result::TM_Deleted => return Replaced::No,
-                _ => raise(Error::RowChanges),
-            }
-            let result = pg_sys::table_tuple_lock(
-                self.relation,
-                &raw mut place,
-                snapshot,
-                old,
-                command,
-                lock,
-                pg_sys::LockWaitPolicy::LockWaitBlock,
-                pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8,
-                &raw mut failure,
-            );
-            match result {
-                TM_Result::TM_Ok => {
-                    pg_sys::slot_getallattrs(old);
-                    pg_sys::ExecClearTuple(new);
-                    Replaced::HasLaterVersion
-                }
-                TM_Result::TM_SelfModified | TM_Result::TM_Deleted => Replaced::No,
-                _ => raise(Error::RowChanges),
-            }
+                });
+                zeros
+            } else {
+                executor::update(&self, key, keys, Some(column))
+            };
+            self.close();
+            zeros
         }
     }
 
-    unsafe fn fill(&self, slot: *mut TupleTableSlot, row: usize) -> *mut TupleTableSlot {
-        // SAFETY: the slot has a place for each column of the table.
-        unsafe {
-            for (number, column) in &self.columns {
-                let place = (*number - 1) as usize;
-                let value = column.value(row, *(*slot).tts_values.add(place));
-                *(*slot).tts_values.add(place) = value.unwrap_or(Datum::null());
-                *(*slot).tts_isnull.add(place) = value.is_none();
-            }
-            pg_sys::ExecStoreVirtualTuple(slot)
-        }
-    }
-
-    unsafe fn index(&self, slot: *mut TupleTableSlot, change: Change) {
-        let (is_update, is_needed, only_summarizing) = change.of_indexes();
-        if !is_needed {
-            return;
-        }
-        // SAFETY: the slot's row has been written, and the indexes are open.
-        unsafe {
-            #[cfg(feature = "pg15")]
-            pg_sys::ExecInsertIndexTuples(self.target, slot, self.state, is_update, false, null_mut(), null_mut());
-            #[cfg(not(feature = "pg15"))]
-            pg_sys::ExecInsertIndexTuples(
-                self.target,
-                slot,
-                self.state,
-                is_update,
-                false,
-                null_mut(),
-                null_mut(),
-                only_summarizing,
-            );
-            #[cfg(feature = "pg15")]
-            let _ = only_summarizing;
-        }
-    }
-
-    fn width(&self) -> usize {
-        // SAFETY: the table is open.
-        unsafe { (*(*self.relation).rd_att).natts as usize }
-    }
-
-    /// Where constraints and indexes compute; to be reset now and then.
-    fn row_memory(&self) -> pg_sys::MemoryContext {
-        // SAFETY: the state lives until the table is closed.
-        unsafe {
-            if (*self.state).es_per_tuple_exprcontext.is_null() {
-                pg_sys::MakePerTupleExprContext(self.state);
-            }
-            (*(*self.state).es_per_tuple_exprcontext).ecxt_per_tuple_memory
-        }
-    }
-
-    pub fn close(self) {
+    unsafe fn close(self) {
         // SAFETY: opened in `open`.
-        unsafe {
-            pg_sys::ExecCloseIndices(self.target);
-            pg_sys::FreeExecutorState(self.state);
-            pg_sys::table_close(self.relation, pg_sys::NoLock as i32);
-        }
-    }
-}
-
-enum Replaced {
-    Yes,
-    /// It has gone, or has been updated by this command already.
-    No,
-    HasLaterVersion,
-}
-
-#[cfg(feature = "pg15")]
-type Indexes = bool;
-#[cfg(not(feature = "pg15"))]
-type Indexes = pg_sys::TU_UpdateIndexes::Type;
-
-enum Change {
-    Insert,
-    /// Which indexes need an entry for the new version.
-    Update(Indexes),
-}
-
-impl Change {
-    /// Whether it is an update, whether any index needs an entry, and whether only those that sum up blocks do.
-    fn of_indexes(&self) -> (bool, bool, bool) {
-        match *self {
-            Change::Insert => (false, true, false),
-            #[cfg(feature = "pg15")]
-            Change::Update(needed) => (true, needed, false),
-            #[cfg(not(feature = "pg15"))]
-            Change::Update(needed) => {
-                (true, needed != pg_sys::TU_UpdateIndexes::TU_None, needed == pg_sys::TU_UpdateIndexes::TU_Summarizing)
-            }
-        }
+        unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
     }
 }
 
@@ -422,18 +212,24 @@ unsafe fn open(name: &CStr, lock: u32) -> Relation {
 unsafe fn attribute(table: Relation, name: &CStr) -> AttrNumber {
     // SAFETY: the table is open. Its description is at hand, where a look into the catalog takes 600 instructions.
     unsafe {
-        let columns = (*table).rd_att;
-        (0..(*columns).natts)
-            .map(|place| {
-                #[cfg(feature = "pg18")]
-                let column = &*pg_sys::TupleDescAttr(columns, place);
-                #[cfg(not(feature = "pg18"))]
-                let column = &*(*columns).attrs.as_ptr().add(place as usize);
-                column
-            })
+        (1..=(*(*table).rd_att).natts as AttrNumber)
+            .map(|number| description(table, number))
             .find(|column| !column.attisdropped && CStr::from_ptr(column.attname.data.as_ptr()) == name)
             .map(|column| column.attnum)
             .unwrap_or_else(|| error!("column {name:?} is missing"))
+    }
+}
+
+/// What the catalog says of a column.
+unsafe fn description<'a>(table: Relation, column: AttrNumber) -> &'a pg_sys::FormData_pg_attribute {
+    // SAFETY: the table is open, and has so many.
+    unsafe {
+        let (columns, place) = ((*table).rd_att, i32::from(column) - 1);
+        #[cfg(feature = "pg18")]
+        let column = &*pg_sys::TupleDescAttr(columns, place);
+        #[cfg(not(feature = "pg18"))]
+        let column = &*(*columns).attrs.as_ptr().add(place as usize);
+        column
     }
 }
 
@@ -441,7 +237,7 @@ unsafe fn attribute(table: Relation, name: &CStr) -> AttrNumber {
 ///
 /// # Safety
 /// The slot holds a row of the table's, taken apart.
-pub unsafe fn datum(slot: *mut TupleTableSlot, column: AttrNumber) -> Datum {
+unsafe fn datum(slot: *mut TupleTableSlot, column: AttrNumber) -> Datum {
     // SAFETY: see above.
     unsafe { *(*slot).tts_values.add((column - 1) as usize) }
 }

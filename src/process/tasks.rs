@@ -1,5 +1,5 @@
-//! What tasks write: a request's rows, their history, and what waits. Each says whether it has gone past the executor
-//! (`table`).
+//! What tasks write: a request's rows, their history, how many of their steps are active, and what waits. Functions for SQL say
+//! whether that has gone past the executor (`table`).
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -7,14 +7,13 @@ use std::ffi::CStr;
 use pgrx::fcinfo::pg_getarg_datum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
-use pgrx::{AnyElement, JsonB, Uuid};
+use pgrx::{JsonB, Uuid};
 use serde_json::json;
 
 use super::caller::session_user;
-use super::table::executor::{by_executor, or_by_executor};
 use super::table::read::Key;
-use super::table::{Column, Writer, datum};
-use super::values::{Composite, array, elements, empty_array, value};
+use super::table::{Column, Writer};
+use super::values::{Composite, elements, empty_array, value};
 use crate::workflow::step_id::task_of;
 
 pub const KEY: Key = Key { index: c"tasks_pkey", column: c"task_id" };
@@ -51,7 +50,7 @@ struct Requests {
 
 impl Requests {
     /// Writes tasks, their first transitions, and that they wait for their start, or the timers of those that are not to start
-    /// yet. All of that or nothing.
+    /// yet.
     ///
     /// # Safety
     /// In a statement; the values are of the columns' types.
@@ -62,7 +61,7 @@ impl Requests {
             .iter()
             .map(|run_at| run_at.is_some_and(|run_at| run_at.value() as i64 > created_at))
             .collect();
-        // SAFETY: see above; what is opened is closed.
+        // SAFETY: see above.
         unsafe {
             let mut tables = vec![self.tasks(), self.transitions()];
             if is_delayed.contains(&false) {
@@ -71,67 +70,57 @@ impl Requests {
             if is_delayed.contains(&true) {
                 tables.push(self.timers(&is_delayed));
             }
-            let known = tables.iter().all(|table| table.as_ref().is_some_and(Writer::knows_defaults));
-            for table in tables.into_iter().flatten() {
-                if known {
-                    table.append(None);
-                } else {
-                    table.close();
-                }
-            }
-            known
+            // All of them, whatever the first one says.
+            tables.into_iter().map(|table| table.append(None)).min().unwrap_or_default()
         }
     }
 
-    unsafe fn tasks(&self) -> Option<Writer> {
+    unsafe fn tasks(&self) -> Writer {
         // SAFETY: the columns are of these types, here and below.
         unsafe {
-            let table = Writer::open(c"tasks")?
-                .set(c"created_at", self.created_at.map(Column::One))
-                .set(c"state", "pending".into_datum().map(Column::One))
-                .set(c"active_steps", 0_i32.into_datum().map(Column::One))
-                .set(c"error_steps", 0_i32.into_datum().map(Column::One));
-            Some(self.columns.iter().fold(table, |table, (name, _)| table.set(name, self.all(name))))
+            let table = Writer::open(c"tasks")
+                .set(c"created_at", Column::one(self.created_at))
+                .set(c"state", Column::text("pending"))
+                .set(c"active_steps", Column::one(0_i32.into_datum()))
+                .set(c"error_steps", Column::one(0_i32.into_datum()));
+            self.columns.iter().fold(table, |table, (name, _)| table.set(name, self.all(name)))
         }
     }
 
-    unsafe fn transitions(&self) -> Option<Writer> {
+    unsafe fn transitions(&self) -> Writer {
         // SAFETY: see above.
         unsafe {
-            let table = Writer::open(c"task_transitions")?
+            Writer::open(c"task_transitions")
                 .number(c"task_transition_id", TRANSITIONS)
                 .set(c"task_id", self.all(c"task_id"))
-                .set(c"created_at", self.created_at.map(Column::One))
-                .set(c"to_state", "pending".into_datum().map(Column::One))
-                .set(c"actor", session_user().map(Column::One))
-                .set(c"metadata", self.metadata.clone().map(Column::Each));
-            Some(table)
+                .set(c"created_at", Column::one(self.created_at))
+                .set(c"to_state", Column::text("pending"))
+                .set(c"actor", Column::one(session_user()))
+                .set(c"metadata", self.metadata.clone().map(Column::Each))
         }
     }
 
-    unsafe fn waiting(&self, is_delayed: &[bool]) -> Option<Writer> {
+    unsafe fn waiting(&self, is_delayed: &[bool]) -> Writer {
         let at_once = |name| self.those(name, is_delayed, false);
         // SAFETY: see above.
         unsafe {
-            let table = Writer::open(c"waiting")?
+            Writer::open(c"waiting")
                 .set(c"namespace_id", at_once(c"namespace_id"))
                 .set(c"template_id", at_once(c"template_id"))
                 .set(c"task_id", at_once(c"task_id"))
-                .set(c"since", self.created_at.map(Column::One))
-                .set(c"priority", at_once(c"priority"));
-            Some(table)
+                .set(c"since", Column::one(self.created_at))
+                .set(c"priority", at_once(c"priority"))
         }
     }
 
-    unsafe fn timers(&self, is_delayed: &[bool]) -> Option<Writer> {
+    unsafe fn timers(&self, is_delayed: &[bool]) -> Writer {
         // SAFETY: see above.
         unsafe {
-            let table = Writer::open(c"timers")?
+            Writer::open(c"timers")
                 .number(c"timer_id", c"timers_timer_id_seq")
                 .set(c"fire_at", self.those(c"run_at", is_delayed, true))
-                .set(c"kind", "start".into_datum().map(Column::One))
-                .set(c"task_id", self.those(c"task_id", is_delayed, true));
-            Some(table)
+                .set(c"kind", Column::text("start"))
+                .set(c"task_id", self.those(c"task_id", is_delayed, true))
         }
     }
 
@@ -155,25 +144,10 @@ impl Requests {
     sql = "create function tasker._write_request(task_id bigint, template_id bigint, namespace_id bigint, run_at timestamptz, correlation_id uuid, parent_correlation_id uuid, claim_timeout_seconds integer, priority smallint, context jsonb, identity_key text, context_hash bytea, initiator text, source_system text, reason text, tags text[], bypass_steps text[], created_at timestamptz) returns boolean volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _write_request(fcinfo: FunctionCallInfo) -> bool {
-    const STATEMENT: &CStr = c"
-        with task as (
-          insert into tasker.tasks (task_id, template_id, namespace_id, run_at, correlation_id, parent_correlation_id,
-            claim_timeout_seconds, priority, context, identity_key, context_hash, initiator, source_system, reason, tags,
-            bypass_steps, created_at)
-          overriding system value
-          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-        ), waits as (
-          insert into tasker.waiting (namespace_id, template_id, task_id, since, priority)
-          select $3, $2, $1, $17, $8 where ($4 > $17) is not true
-        ), delayed as (
-          insert into tasker.timers (fire_at, kind, task_id) select $4, 'start', $1 where $4 > $17
-        )
-        insert into tasker.task_transitions (task_id, created_at, to_state, actor) values ($1, $17, 'pending', session_user)";
     // SAFETY: the function is declared with these types.
     unsafe {
         let columns = NAMES.into_iter().zip((0..).map(|number| vec![pg_getarg_datum(fcinfo, number)])).collect();
-        let past = Requests { columns, created_at: pg_getarg_datum(fcinfo, 16), metadata: None }.write();
-        or_by_executor(past, fcinfo, STATEMENT)
+        Requests { columns, created_at: pg_getarg_datum(fcinfo, 16), metadata: None }.write()
     }
 }
 
@@ -183,43 +157,9 @@ fn _write_request(fcinfo: FunctionCallInfo) -> bool {
     volatile,
     sql = "create function tasker._write_requests(requests tasker._task_request[], task_ids bigint[], context_hashes bytea[], created_at timestamptz) returns boolean volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
-fn _write_requests(fcinfo: FunctionCallInfo) -> bool {
-    const STATEMENT: &CStr = c"
-        with request as materialized (
-          select u.task_id, u.context_hash, u.r
-          from (select unnest($1) as r, unnest($2) as task_id, unnest($3) as context_hash) u
-          where u.task_id is not null
-        ), task as (
-          insert into tasker.tasks (task_id, template_id, namespace_id, created_at, run_at, correlation_id,
-            parent_correlation_id, claim_timeout_seconds, priority, context, identity_key, context_hash, initiator,
-            source_system, reason, tags, bypass_steps)
-          overriding system value
-          select q.task_id, (q.r).template_id, (q.r).namespace_id, $4, (q.r).run_at,
-            coalesce((q.r).correlation_id, (q.r).parent_correlation_id, tasker._uuid7()), (q.r).parent_correlation_id,
-            (q.r).claim_timeout_seconds, (q.r).priority, (q.r).context, (q.r).template_name || '/' || (q.r).idempotency_key,
-            q.context_hash, (q.r).initiator, (q.r).source_system, (q.r).reason, coalesce((q.r).tags, '{}'),
-            coalesce((q.r).bypass_steps, '{}')
-          from request q
-        ), waits as (
-          insert into tasker.waiting (namespace_id, template_id, task_id, since, priority)
-          select (q.r).namespace_id, (q.r).template_id, q.task_id, $4, (q.r).priority
-          from request q
-          where ((q.r).run_at > $4) is not true
-        ), delayed as (
-          insert into tasker.timers (fire_at, kind, task_id)
-          select (q.r).run_at, 'start', q.task_id
-          from request q
-          where (q.r).run_at > $4
-        )
-        insert into tasker.task_transitions (task_id, created_at, to_state, actor, metadata)
-        select q.task_id, $4, 'pending', session_user,
-          case when (q.r).request_id is not null then jsonb_build_object('request_id', (q.r).request_id) end
-        from request q";
+fn _write_requests(fcinfo: FunctionCallInfo) -> Option<bool> {
     // SAFETY: the function is declared with these types.
-    unsafe {
-        let past = requested(fcinfo).map(|requests| requests.write());
-        or_by_executor(past.unwrap_or_default(), fcinfo, STATEMENT)
-    }
+    unsafe { requested(fcinfo).map(|requests| requests.write()) }
 }
 
 /// What `_write_requests` is asked for.
@@ -269,54 +209,22 @@ unsafe fn requested(fcinfo: FunctionCallInfo) -> Option<Requests> {
 
 /// Writes how many steps of tasks are active, where that changes: those of `ended` are not any more, those of `ready` are now.
 /// Returns the tasks that have none left.
-#[pg_extern(
-    volatile,
-    sql = "create function tasker._write_active_steps(ended bigint[], ready bigint[]) returns bigint[] volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-fn _write_active_steps(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
-    const STATEMENT: &CStr = c"
-        with change as (
-          select x.task_id, sum(x.active) as active
-          from (select i >> 16, -1 from unnest($1) i union all select i >> 16, 1 from unnest($2) i) x(task_id, active)
-          group by x.task_id
-          having sum(x.active) <> 0
-        ), changed as (
-          update tasker.tasks t
-          set active_steps = t.active_steps + c.active
-          from change c
-          where t.task_id = c.task_id
-          returning t.task_id, t.active_steps
-        )
-        select array_agg(c.task_id) from changed c where c.active_steps = 0";
-    // SAFETY: the function is declared with these types.
-    unsafe {
-        let mut changes: BTreeMap<i64, i32> = BTreeMap::new();
-        for (argument, change) in [(0, -1), (1, 1)] {
-            for step_id in elements(fcinfo, argument, pg_sys::INT8OID).into_iter().flatten().flatten() {
-                *changes.entry(task_of(step_id.value() as i64)).or_default() += change;
-            }
-        }
-        changes.retain(|_, change| *change != 0);
-        if changes.is_empty() {
-            return None;
-        }
-        let keys: Vec<_> = changes.keys().map(|task_id| task_id.into_datum()).collect();
-        let changes: Vec<i32> = changes.into_values().collect();
-        let over = match Writer::open(c"tasks") {
-            Some(table) => {
-                let (task_id, active) = (table.attribute(c"task_id"), table.attribute(c"active_steps"));
-                let mut over = Vec::new();
-                table.set(c"active_steps", Some(Column::More(changes))).update_and(KEY, &keys, |row| {
-                    if datum(row, active).value() as i32 == 0 {
-                        over.push(datum(row, task_id));
-                    }
-                });
-                array(over, pg_sys::INT8OID)
-            }
-            None => by_executor(fcinfo, STATEMENT),
-        };
-        AnyElement::from_polymorphic_datum(over?, false, pg_sys::INT8ARRAYOID)
+///
+/// # Safety
+/// In a statement.
+pub unsafe fn write_active_steps(ended: impl Iterator<Item = i64>, ready: impl Iterator<Item = i64>) -> Vec<Datum> {
+    let mut changes: BTreeMap<i64, i32> = BTreeMap::new();
+    for (step_id, change) in ended.map(|step_id| (step_id, -1)).chain(ready.map(|step_id| (step_id, 1))) {
+        *changes.entry(task_of(step_id)).or_default() += change;
     }
+    changes.retain(|_, change| *change != 0);
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let keys: Vec<_> = changes.keys().map(|task_id| task_id.into_datum()).collect();
+    let changes = Column::More(changes.into_values().collect());
+    // SAFETY: the columns are of these types.
+    unsafe { Writer::open(c"tasks").set(c"active_steps", changes).update_to_zero(KEY, &keys, c"active_steps") }
 }
 
 /// Writes transitions of tasks, one for each id; the other arrays have as many elements, or are NULL.
@@ -325,24 +233,17 @@ fn _write_active_steps(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     sql = "create function tasker._write_task_transitions(task_ids bigint[], at timestamptz, from_states text[], to_states text[], metadata jsonb[] default null) returns boolean volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _write_task_transitions(fcinfo: FunctionCallInfo) -> bool {
-    const STATEMENT: &CStr = c"
-        insert into tasker.task_transitions (task_id, created_at, from_state, to_state, actor, metadata)
-        select i.task_id, $2, i.from_state, i.to_state, session_user, i.metadata
-        from unnest($1, $3, $4, $5) i(task_id, from_state, to_state, metadata)";
     // SAFETY: the function is declared with these types.
     unsafe {
-        let past = || {
-            let table = Writer::open(c"task_transitions")?
-                .number(c"task_transition_id", TRANSITIONS)
-                .set(c"task_id", Column::each(fcinfo, 0, pg_sys::INT8OID))
-                .set(c"created_at", Column::one(fcinfo, 1))
-                .set(c"from_state", Column::each(fcinfo, 2, pg_sys::TEXTOID))
-                .set(c"to_state", Column::each(fcinfo, 3, pg_sys::TEXTOID))
-                .set(c"actor", session_user().map(Column::One))
-                .set(c"metadata", Column::each(fcinfo, 4, pg_sys::JSONBOID));
-            Some(table.append(None))
-        };
-        or_by_executor(past().unwrap_or_default(), fcinfo, STATEMENT)
+        Writer::open(c"task_transitions")
+            .number(c"task_transition_id", TRANSITIONS)
+            .set(c"task_id", Column::each(fcinfo, 0, pg_sys::INT8OID))
+            .set(c"created_at", Column::one(pg_getarg_datum(fcinfo, 1)))
+            .set(c"from_state", Column::each(fcinfo, 2, pg_sys::TEXTOID))
+            .set(c"to_state", Column::each(fcinfo, 3, pg_sys::TEXTOID))
+            .set(c"actor", Column::one(session_user()))
+            .set(c"metadata", Column::each(fcinfo, 4, pg_sys::JSONBOID))
+            .append(None)
     }
 }
 
@@ -353,26 +254,18 @@ fn _write_task_transitions(fcinfo: FunctionCallInfo) -> bool {
     sql = "create function tasker._write_waiting(namespace_ids bigint[], template_ids bigint[], task_ids bigint[], step_ids bigint[], since timestamptz[], priorities smallint[], claimed_by text[] default null, claim_expires_at timestamptz[] default null) returns boolean volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _write_waiting(fcinfo: FunctionCallInfo) -> bool {
-    const STATEMENT: &CStr = c"
-        insert into tasker.waiting (namespace_id, template_id, task_id, step_id, since, priority, claimed_by, claim_expires_at)
-        select i.namespace_id, i.template_id, i.task_id, i.step_id, i.since, i.priority, i.claimed_by, i.claim_expires_at
-        from unnest($1, $2, $3, $4, $5, $6, $7, $8)
-          i(namespace_id, template_id, task_id, step_id, since, priority, claimed_by, claim_expires_at)";
     // SAFETY: the function is declared with these types.
     unsafe {
-        let past = || {
-            let table = Writer::open(c"waiting")?
-                .set(c"namespace_id", Column::each(fcinfo, 0, pg_sys::INT8OID))
-                .set(c"template_id", Column::each(fcinfo, 1, pg_sys::INT8OID))
-                .set(c"task_id", Column::each(fcinfo, 2, pg_sys::INT8OID))
-                .set(c"step_id", Column::each(fcinfo, 3, pg_sys::INT8OID))
-                .set(c"since", Column::each(fcinfo, 4, pg_sys::TIMESTAMPTZOID))
-                .set(c"priority", Column::each(fcinfo, 5, pg_sys::INT2OID))
-                .set(c"claimed_by", Column::each(fcinfo, 6, pg_sys::TEXTOID))
-                .set(c"claim_expires_at", Column::each(fcinfo, 7, pg_sys::TIMESTAMPTZOID));
-            Some(table.append(None))
-        };
-        or_by_executor(past().unwrap_or_default(), fcinfo, STATEMENT)
+        Writer::open(c"waiting")
+            .set(c"namespace_id", Column::each(fcinfo, 0, pg_sys::INT8OID))
+            .set(c"template_id", Column::each(fcinfo, 1, pg_sys::INT8OID))
+            .set(c"task_id", Column::each(fcinfo, 2, pg_sys::INT8OID))
+            .set(c"step_id", Column::each(fcinfo, 3, pg_sys::INT8OID))
+            .set(c"since", Column::each(fcinfo, 4, pg_sys::TIMESTAMPTZOID))
+            .set(c"priority", Column::each(fcinfo, 5, pg_sys::INT2OID))
+            .set(c"claimed_by", Column::each(fcinfo, 6, pg_sys::TEXTOID))
+            .set(c"claim_expires_at", Column::each(fcinfo, 7, pg_sys::TIMESTAMPTZOID))
+            .append(None)
     }
 }
 

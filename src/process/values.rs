@@ -9,11 +9,14 @@ use pgrx::fcinfo::pg_getarg_datum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid, TupleDesc};
 use pgrx::prelude::*;
 
+/// Values of one type; `None` is NULL.
+pub type Elements = Vec<Option<Datum>>;
+
 /// The elements of an argument that is an array; `None` where it is NULL.
 ///
 /// # Safety
 /// The argument is an array with elements of this type; what comes back lives as long as the call.
-pub unsafe fn elements(fcinfo: FunctionCallInfo, argument: usize, element: Oid) -> Option<Vec<Option<Datum>>> {
+pub unsafe fn elements(fcinfo: FunctionCallInfo, argument: usize, element: Oid) -> Option<Elements> {
     // SAFETY: see above.
     unsafe {
         let array = pg_sys::pg_detoast_datum(pg_getarg_datum(fcinfo, argument)?.cast_mut_ptr()).cast();

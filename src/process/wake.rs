@@ -54,6 +54,10 @@ fn _wake_trigger() {
 /// wait for tasks to finish.
 #[pg_extern(volatile)]
 fn _wake_namespace(namespace_id: i64) {
+    note_namespace(namespace_id);
+}
+
+pub fn note_namespace(namespace_id: i64) {
     note(|notes| {
         if !notes.namespaces.contains(&namespace_id) {
             notes.namespaces.push(namespace_id);

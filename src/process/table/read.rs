@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::ptr::null_mut;
 
 use pgrx::itemptr::item_pointer_get_block_number_no_check;
-use pgrx::pg_sys::{AttrNumber, Datum, Relation, ScanKeyData, TupleTableSlot};
+use pgrx::pg_sys::{AttrNumber, Datum, Oid, Relation, ScanKeyData, TupleTableSlot};
 use pgrx::prelude::*;
 
 use super::{attribute, bigint, open};
@@ -49,7 +49,7 @@ impl Rows {
         // SAFETY: the table is open.
         unsafe {
             if !self.fetch(key) {
-                let scan = self.scan.get_or_insert_with(|| Scan::open(self.table, self.key.index, &[pg_sys::F_INT8EQ]));
+                let scan = self.scan.get_or_insert_with(|| Scan::open(self.table, self.key.index, &[Equal::BIGINT]));
                 scan.begin(&[key.into()]);
                 if !scan.next(self.slot) {
                     return None;
@@ -150,7 +150,7 @@ struct Scan {
 
 impl Scan {
     /// `equals` are the functions that compare the columns.
-    unsafe fn open(table: Relation, index: &CStr, equals: &[u32]) -> Scan {
+    unsafe fn open(table: Relation, index: &CStr, equals: &[Oid]) -> Scan {
         // SAFETY: the table is open; an unknown index is an error.
         unsafe {
             let id = pg_sys::get_relname_relid(index.as_ptr(), (*(*table).rd_rel).relnamespace);
@@ -163,7 +163,10 @@ impl Scan {
             let mut keys = vec![ScanKeyData::default(); equals.len()];
             for ((key, equal), column) in keys.iter_mut().zip(equals).zip(1..) {
                 let strategy = pg_sys::BTEqualStrategyNumber as u16;
-                pg_sys::ScanKeyInit(key, column, strategy, (*equal).into(), Datum::null());
+                // The order of the index is that of its collation.
+                let collation = *(*index).rd_indcollation.add(column as usize - 1);
+                let any_type = pg_sys::InvalidOid;
+                pg_sys::ScanKeyEntryInitialize(key, 0, column, strategy, any_type, collation, *equal, Datum::null());
             }
             Scan { index, scan, keys }
         }
@@ -182,6 +185,12 @@ impl Scan {
     unsafe fn next(&mut self, slot: *mut TupleTableSlot) -> bool {
         // SAFETY: the scan is open and has begun.
         unsafe { pg_sys::index_getnext_slot(self.scan, pg_sys::ScanDirection::ForwardScanDirection, slot) }
+    }
+
+    /// The same from the end on.
+    unsafe fn next_from_the_end(&mut self, slot: *mut TupleTableSlot) -> bool {
+        // SAFETY: the scan is open and has begun.
+        unsafe { pg_sys::index_getnext_slot(self.scan, pg_sys::ScanDirection::BackwardScanDirection, slot) }
     }
 
     unsafe fn close(self) {
@@ -319,6 +328,48 @@ unsafe fn values<const N: usize>(slot: *mut TupleTableSlot, columns: [AttrNumber
     })
 }
 
+/// The functions that compare columns of indexes.
+pub struct Equal;
+
+impl Equal {
+    pub const BIGINT: Oid = Oid::from_u32(pg_sys::F_INT8EQ);
+    pub const INTEGER: Oid = Oid::from_u32(pg_sys::F_INT4EQ);
+    pub const TEXT: Oid = Oid::from_u32(pg_sys::F_TEXTEQ);
+}
+
+/// The last row of an index, as the statement's snapshot shows it, that has this in its first column; of its columns some that
+/// are passed by value. The last: where rows come and go in order, those that have gone are at the other end.
+///
+/// # Safety
+/// In a statement; the value is of the column's type, and the function compares such.
+pub unsafe fn last<const N: usize>(
+    table: &CStr,
+    index: &CStr,
+    first: Option<(Oid, Datum)>,
+    columns: [&CStr; N],
+) -> Option<Values<N>> {
+    // SAFETY: what does not exist is an error.
+    unsafe {
+        let table = open(table, pg_sys::AccessShareLock);
+        if pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM) == 0 {
+            pg_sys::table_close(table, pg_sys::NoLock as i32);
+            return None;
+        }
+        let slot = pg_sys::table_slot_create(table, null_mut());
+        let (equals, of): (Vec<_>, Vec<_>) = first.into_iter().unzip();
+        let mut scan = Scan::open(table, index, &equals);
+        scan.begin(&of);
+        let found = scan.next_from_the_end(slot).then(|| {
+            pg_sys::slot_getallattrs(slot);
+            values(slot, columns.map(|name| attribute(table, name)))
+        });
+        scan.close();
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        found
+    }
+}
+
 /// A column of the rows of a table that have something in common: the first columns of an index.
 pub struct List {
     table: Relation,
@@ -332,7 +383,7 @@ impl List {
     ///
     /// # Safety
     /// In a statement; closed before it ends.
-    pub unsafe fn open(table: &CStr, index: &CStr, equals: &[u32], column: &CStr) -> List {
+    pub unsafe fn open(table: &CStr, index: &CStr, equals: &[Oid], column: &CStr) -> List {
         // SAFETY: what does not exist is an error.
         unsafe {
             let table = open(table, pg_sys::AccessShareLock);

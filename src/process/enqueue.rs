@@ -1,0 +1,139 @@
+//! Ready steps get their messages, and their attempts begin.
+
+use std::ffi::CStr;
+use std::ptr::null;
+
+use pgrx::Array;
+use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
+use pgrx::prelude::*;
+
+use super::messages::step_messages;
+use super::queue;
+use super::rare;
+use super::steps::{Transitions, write_enqueued, write_in_flight, write_timers, write_transitions};
+use super::table::Column;
+use super::table::read::{Equal, Key, List, Reader};
+use super::values::{Elements, array, value};
+use super::wake;
+
+/// Sends the messages of ready steps of one namespace to its queue, in the order given, and begins their attempts. Returns how
+/// many were sent. The caller holds the tasks locked.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._enqueue(namespace_id bigint, namespace text, step_ids bigint[], at timestamptz) returns integer volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _enqueue(fcinfo: FunctionCallInfo) -> Option<i32> {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let (namespace_id, namespace): (i64, &str) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
+        let step_ids: Array<i64> = pg_getarg(fcinfo, 2)?;
+        Some(enqueue(namespace_id, namespace, step_ids.iter().flatten(), pg_getarg_datum(fcinfo, 3)?))
+    }
+}
+
+/// Enqueues what became ready in a namespace, where that needs no order and no lock: nothing else waits there, no task of it is
+/// claimed from outside, and there is room for it, or it takes no more places than the caller has `freed` in this transaction.
+/// Returns how many were sent; NULL, and nothing is done, where it does not hold.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._enqueue_at_once(namespace_id bigint, step_ids bigint[], freed integer, at timestamptz) returns integer volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _enqueue_at_once(fcinfo: FunctionCallInfo) -> Option<i32> {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let (namespace_id, freed): (i64, i32) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 2)?);
+        let step_ids: Option<Array<i64>> = pg_getarg(fcinfo, 1);
+        let count = step_ids.as_ref().map_or(0, Array::len) as i64;
+        if rare::anything_waits(namespace_id) {
+            return None;
+        }
+        let Some(step_ids) = step_ids.filter(|_| count > 0) else { return Some(0) };
+        let namespace = Namespace::read(namespace_id).filter(|namespace| namespace.takes(count, freed.into()))?;
+        let name = namespace.name.as_str();
+        if rare::any_limited_template(namespace_id) || rare::any_claims() {
+            return None;
+        }
+        let queue = format!("{name}_queue");
+        if queue::table(&queue).is_none() || queue::is_held(&queue) {
+            return None;
+        }
+        Some(enqueue(namespace_id, name, step_ids.iter().flatten(), pg_getarg_datum(fcinfo, 3)?))
+    }
+}
+
+/// What decides whether a namespace takes steps.
+struct Namespace {
+    name: String,
+    goes_on: bool,
+    max_in_flight: Option<i32>,
+    in_flight: i64,
+    /// How many rows that is the sum of.
+    pieces: usize,
+}
+
+/// So many pieces the SQL folds into one: see `_capacity`.
+const MOST_PIECES: usize = 64;
+
+impl Namespace {
+    unsafe fn read(namespace_id: i64) -> Option<Namespace> {
+        const KEY: Key = Key { index: c"namespaces_pkey", column: c"namespace_id" };
+        // SAFETY: in a statement, and the columns are of these types.
+        unsafe {
+            let columns = [c"name", c"paused", c"fault", c"max_in_flight"];
+            let mut namespaces = Reader::open(c"namespaces", KEY, columns);
+            let row = namespaces.find(namespace_id).and_then(|[name, paused, fault, max_in_flight]| {
+                let goes_on = !value::<bool>(paused)? && fault.is_none();
+                Some((value::<String>(name)?, goes_on, value(max_in_flight)))
+            });
+            namespaces.close();
+            let (name, goes_on, max_in_flight) = row?;
+            let index = c"in_flight_deltas_by_namespace";
+            let mut deltas = List::open(c"in_flight_deltas", index, &[Equal::BIGINT], c"delta");
+            let pieces = deltas.all(&[namespace_id.into()]);
+            deltas.close();
+            let in_flight = pieces.iter().map(|delta| i64::from(delta.value() as i32)).sum();
+            Some(Namespace { name, goes_on, max_in_flight, in_flight, pieces: pieces.len() })
+        }
+    }
+
+    /// Whether it takes so many steps from somebody who has ended so many attempts. The number in flight does not rise by
+    /// what fills these places, unless the limit was lowered below it.
+    fn takes(&self, count: i64, freed: i64) -> bool {
+        let has_room = self.max_in_flight.is_none_or(|most| count <= freed.min(i64::from(most) - self.in_flight));
+        self.goes_on && self.pieces <= MOST_PIECES && has_room
+    }
+}
+
+/// # Safety
+/// In a statement; `at` is a timestamptz.
+unsafe fn enqueue(namespace_id: i64, namespace: &str, step_ids: impl Iterator<Item = i64>, at: Datum) -> i32 {
+    // SAFETY: see above; columns and arguments are of these types.
+    unsafe {
+        let mut time = [0; pg_sys::MAXDATELEN as usize + 1];
+        pg_sys::JsonEncodeDateTime(time.as_mut_ptr(), at, pg_sys::TIMESTAMPTZOID, null());
+        let messages = step_messages(step_ids, CStr::from_ptr(time.as_ptr()).to_bytes());
+        if messages.is_empty() {
+            return 0;
+        }
+        let contents = array(messages.iter().map(|message| message.content).collect(), pg_sys::JSONBOID);
+        let msg_ids = queue::send(&format!("{namespace}_queue"), contents);
+
+        let ids: Elements = messages.iter().map(|message| message.attempt.step_id.into_datum()).collect();
+        let attempts: Elements = messages.iter().map(|message| message.attempt.number.into_datum()).collect();
+        write_enqueued(&ids, attempts.clone(), msg_ids, at);
+        let transitions = Transitions {
+            step_ids: ids,
+            attempts,
+            from_states: messages.iter().map(|message| Some(message.state)).collect(),
+            to_state: "enqueued",
+            metadata: Column::Null,
+            took_ms: Column::Null,
+        };
+        write_transitions(transitions, at);
+        write_timers("queued", messages.iter().map(|message| (message.attempt, message.timeout)), at);
+        write_in_flight(messages.iter().map(|message| (namespace_id, message.template_id)), 1);
+        wake::note_namespace(namespace_id);
+        messages.len() as i32
+    }
+}
