@@ -10,9 +10,15 @@ declare
 begin
   pass := tasker._accept(pass, batch, at);
   pass := tasker._settle(pass, batch, at);
-  pass := tasker._fire(pass, at);
+  if tasker._first_timer() <= at then
+    pass := tasker._fire(pass, at);
+  end if;
   pass := tasker._claim(pass, batch, at);
-  pass := tasker._finish(pass, at);
-  pass := tasker._publish_held(pass, at);
+  if pass.over <> '{}' then
+    pass := tasker._finish(pass, at);
+  end if;
+  if tasker._any_held_events() then
+    pass := tasker._publish_held(pass, at);
+  end if;
   return tasker._when_to_come_back(pass, at);
 end $$;

@@ -41,7 +41,9 @@ begin
   foreach id in array over loop
     pass := tasker._run_alone(pass, 'end', id, batch, at);
   end loop;
-  pass := tasker._publish_held(pass, at);
+  if tasker._any_held_events() then
+    pass := tasker._publish_held(pass, at);
+  end if;
   return tasker._when_to_come_back(pass, at);
 end $$;
 

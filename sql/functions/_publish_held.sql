@@ -11,9 +11,6 @@ declare
   namespace record;
   messages  jsonb[];
 begin
-  if not tasker._any_held_events() then
-    return pass;
-  end if;
   for namespace in
     select n.namespace_id, n.name
     from tasker.namespaces n

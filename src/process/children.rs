@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 
 use super::spi::as_next_statement;
 use super::steps::{KEY, write_remaining_parents};
-use super::table::read::{Equal, List, Reader};
+use super::table::read::{List, Operator, Reader};
 use super::tasks::write_active_steps;
 use super::values::value;
 use crate::workflow::step_id::{index_of, step_of, task_of};
@@ -143,7 +143,7 @@ unsafe fn edges(parents: &[Parent]) -> BTreeMap<i64, Vec<i64>> {
         let mut list = List::open(
             c"template_dependencies",
             c"template_dependencies_pkey",
-            &[Equal::BIGINT, Equal::INTEGER],
+            &[Operator::BIGINT_IS, Operator::INTEGER_IS],
             c"child_index",
         );
         for Parent { step_id, template_id } in parents {

@@ -13,7 +13,7 @@ use super::queue;
 use super::rare;
 use super::steps::{Transitions, write_enqueued, write_in_flight, write_timers, write_transitions};
 use super::table::Column;
-use super::table::read::{Equal, Key, List, Reader};
+use super::table::read::{Key, List, Operator, Reader};
 use super::values::{Elements, array, value};
 use super::wake;
 
@@ -89,7 +89,7 @@ impl Namespace {
             namespaces.close();
             let (name, goes_on, max_in_flight) = row?;
             let index = c"in_flight_deltas_by_namespace";
-            let mut deltas = List::open(c"in_flight_deltas", index, &[Equal::BIGINT], c"delta");
+            let mut deltas = List::open(c"in_flight_deltas", index, &[Operator::BIGINT_IS], c"delta");
             let pieces = deltas.all(&[namespace_id.into()]);
             deltas.close();
             let in_flight = pieces.iter().map(|delta| i64::from(delta.value() as i32)).sum();

@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 
 use super::session;
-use super::table::read::last;
+use super::table::read::{End, at_end};
 use super::values::value;
 
 /// The system identifier that `initdb` gave the cluster: a standby shares it, a restored dump does not.
@@ -18,7 +18,13 @@ fn _system_identifier() -> i64 {
 fn _identity_is_ours() -> Option<bool> {
     // SAFETY: in a statement, and the columns are of these types.
     unsafe {
-        let [cluster, database] = last(c"identity", c"identity_pkey", None, [c"system_identifier", c"database_oid"])?;
+        let [cluster, database] = at_end(
+            End::Last,
+            (c"tasker", c"identity"),
+            c"identity_pkey",
+            None,
+            [c"system_identifier", c"database_oid"],
+        )?;
         Some(value::<i64>(cluster)? == _system_identifier() && value::<pg_sys::Oid>(database)? == session::database())
     }
 }

@@ -1,18 +1,19 @@
 //! What there is none of nearly always, and what else need not be asked by a statement: a look into an index costs a tenth of
 //! one.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::iter::successors;
 
-use pgrx::pg_sys::{Datum, Oid};
+use pgrx::pg_sys::Datum;
 use pgrx::prelude::*;
 
-use super::table::read::{Equal, last};
+use super::table::read::{End, List, Operator, at_end};
 use super::values::value;
 
 /// Whether an index has an entry, for a row that is there, with this in its first column.
-unsafe fn any(table: &CStr, index: &CStr, first: Option<(Oid, Datum)>) -> bool {
+unsafe fn any(table: &CStr, index: &CStr, first: Option<(Operator, Datum)>) -> bool {
     // SAFETY: the caller knows the column.
-    unsafe { last(table, index, first, []).is_some() }
+    unsafe { at_end(End::Last, (c"tasker", table), index, first, []).is_some() }
 }
 
 /// Whether a task is claimed by an orchestrator outside.
@@ -47,28 +48,85 @@ fn _any_held_events() -> bool {
 /// Whether any task is known as stuck.
 pub fn any_stuck() -> bool {
     // SAFETY: the index holds the open letters, by their reasons.
-    unsafe { any(c"dead_letters", c"dead_letters_open", "stuck".into_datum().map(|reason| (Equal::TEXT, reason))) }
+    unsafe {
+        any(c"dead_letters", c"dead_letters_open", "stuck".into_datum().map(|reason| (Operator::TEXT_IS, reason)))
+    }
 }
 
 /// Whether anything waits in a namespace that nobody has claimed.
 pub fn anything_waits(namespace_id: i64) -> bool {
     // SAFETY: the index holds what nobody has claimed, by namespace.
-    unsafe { any(c"waiting", c"waiting_in_order", Some((Equal::BIGINT, namespace_id.into()))) }
+    unsafe { any(c"waiting", c"waiting_in_order", Some((Operator::BIGINT_IS, namespace_id.into()))) }
+}
+
+/// The namespaces in which something waits that nobody has claimed; NULL where nothing does.
+#[pg_extern(stable)]
+fn _namespaces_that_wait() -> Option<Vec<i64>> {
+    let last = |below: Option<i64>| {
+        let below = below.map(|id| (Operator::BIGINT_BELOW, id.into()));
+        // SAFETY: the index is by namespace, a bigint.
+        unsafe {
+            let [id] = at_end(End::Last, (c"tasker", c"waiting"), c"waiting_in_order", below, [c"namespace_id"])?;
+            value(id)
+        }
+    };
+    let ids: Vec<i64> = successors(last(None), |id| last(Some(*id))).collect();
+    Some(ids).filter(|ids| !ids.is_empty())
 }
 
 /// Whether a template of a namespace has a limit of its own.
 pub fn any_limited_template(namespace_id: i64) -> bool {
     // SAFETY: the index holds just those, by namespace.
-    unsafe { any(c"task_templates", c"task_templates_limited", Some((Equal::BIGINT, namespace_id.into()))) }
+    unsafe { any(c"task_templates", c"task_templates_limited", Some((Operator::BIGINT_IS, namespace_id.into()))) }
 }
 
 /// The id of a namespace; NULL for an unknown one.
 #[pg_extern(stable, strict)]
 fn _find_namespace(name: &str) -> Option<i64> {
+    let name = name.into_datum().map(|name| (Operator::TEXT_IS, name));
     // SAFETY: the index is by name, and the column a bigint.
     unsafe {
-        let name = name.into_datum().map(|name| (Equal::TEXT, name));
-        let [id] = last(c"namespaces", c"namespaces_name_is_unique", name, [c"namespace_id"])?;
+        let table = (c"tasker", c"namespaces");
+        let [id] = at_end(End::Last, table, c"namespaces_name_is_unique", name, [c"namespace_id"])?;
         value(id)
+    }
+}
+
+/// When the first timer is due.
+#[pg_extern(stable)]
+fn _first_timer() -> Option<TimestampWithTimeZone> {
+    // SAFETY: the column is a timestamptz.
+    unsafe {
+        let [fire_at] = at_end(End::First, (c"tasker", c"timers"), c"timers_due", None, [c"fire_at"])?;
+        value(fire_at)
+    }
+}
+
+/// When the first namespace that is set aside after `at` is tried again.
+#[pg_extern(stable)]
+fn _first_retry_of_namespace(at: TimestampWithTimeZone) -> Option<TimestampWithTimeZone> {
+    // SAFETY: the column is a timestamptz.
+    unsafe {
+        let mut namespaces = List::open(c"namespaces", c"namespaces_pkey", &[], c"fault_until");
+        let until = namespaces.all(&[]).into_iter().filter_map(|until| value(Some(until)));
+        namespaces.close();
+        until.filter(|until| *until > at).min()
+    }
+}
+
+/// Whether a message of a queue is hidden; also where it cannot be told so quickly.
+#[pg_extern(stable)]
+fn _any_hidden(queue_name: &str) -> bool {
+    let Ok(table) = CString::new(format!("q_{queue_name}")) else { return true };
+    let Ok(index) = CString::new(format!("q_{queue_name}_vt_idx")) else { return true };
+    // SAFETY: look-ups in catalogs; pgmq makes this index, by `vt`.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"pgmq".as_ptr(), true);
+        let is_there = |name: &CStr| pg_sys::get_relname_relid(name.as_ptr(), schema) != pg_sys::InvalidOid;
+        if !is_there(&table) || !is_there(&index) {
+            return true;
+        }
+        let now = pg_sys::GetCurrentTimestamp();
+        at_end(End::First, (c"pgmq", &table), &index, Some((Operator::TIME_AFTER, now.into())), []).is_some()
     }
 }

@@ -202,9 +202,14 @@ impl Writer {
 }
 
 unsafe fn open(name: &CStr, lock: u32) -> Relation {
+    // SAFETY: see there.
+    unsafe { open_in(c"tasker", name, lock) }
+}
+
+unsafe fn open_in(schema: &CStr, name: &CStr, lock: u32) -> Relation {
     // SAFETY: look-ups in catalogs; an unknown table is an error.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"tasker".as_ptr(), false);
+        let schema = pg_sys::get_namespace_oid(schema.as_ptr(), false);
         pg_sys::table_open(pg_sys::get_relname_relid(name.as_ptr(), schema), lock as i32)
     }
 }

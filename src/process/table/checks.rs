@@ -5,12 +5,18 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 
-use pgrx::pg_sys::{EState, ExprState, ResultRelInfo};
+use pgrx::pg_sys::{EState, ExprState, Oid, ResultRelInfo};
 use pgrx::prelude::*;
 
 thread_local! {
-    /// By the text that the catalog has: so nothing can be out of date.
-    static PARSED: RefCell<HashMap<CString, *mut c_void>> = RefCell::default();
+    /// By table and number.
+    static PARSED: RefCell<HashMap<(Oid, usize), Parsed>> = RefCell::default();
+}
+
+struct Parsed {
+    /// What the catalog had: so nothing can be out of date.
+    text: CString,
+    tree: *mut c_void,
 }
 
 /// Puts a table's constraints where `ExecConstraints` finds them ready.
@@ -33,7 +39,10 @@ pub unsafe fn prepare(target: *mut ResultRelInfo, state: *mut EState) {
             if !check.ccenforced {
                 continue;
             }
-            *ready.add(n) = pg_sys::ExecPrepareExpr(parsed(CStr::from_ptr(check.ccbin)).cast(), state);
+            *ready.add(n) = pg_sys::ExecPrepareExpr(
+                parsed((*(*target).ri_RelationDesc).rd_id, n, CStr::from_ptr(check.ccbin)).cast(),
+                state,
+            );
         }
         pg_sys::MemoryContextSwitchTo(context);
         #[cfg(feature = "pg18")]
@@ -47,8 +56,11 @@ pub unsafe fn prepare(target: *mut ResultRelInfo, state: *mut EState) {
     }
 }
 
-unsafe fn parsed(text: &CStr) -> *mut c_void {
-    let known = PARSED.with_borrow(|parsed| parsed.get(text).copied());
+/// What the constraint with this number of a table says.
+unsafe fn parsed(table: Oid, number: usize, text: &CStr) -> *mut c_void {
+    let known = PARSED.with_borrow(|parsed| {
+        parsed.get(&(table, number)).filter(|known| known.text.as_c_str() == text).map(|known| known.tree)
+    });
     known.unwrap_or_else(|| {
         // SAFETY: the text is the catalog's; what it says is kept for ever.
         let tree = unsafe {
@@ -57,7 +69,7 @@ unsafe fn parsed(text: &CStr) -> *mut c_void {
             pg_sys::MemoryContextSwitchTo(context);
             tree
         };
-        PARSED.with_borrow_mut(|parsed| parsed.insert(text.to_owned(), tree));
+        PARSED.with_borrow_mut(|parsed| parsed.insert((table, number), Parsed { text: text.to_owned(), tree }));
         tree
     })
 }

@@ -7,7 +7,7 @@ use pgrx::itemptr::item_pointer_get_block_number_no_check;
 use pgrx::pg_sys::{AttrNumber, Datum, Oid, Relation, ScanKeyData, TupleTableSlot};
 use pgrx::prelude::*;
 
-use super::{attribute, bigint, open};
+use super::{attribute, bigint, open, open_in};
 use crate::error::{Error, raise};
 
 /// A unique index of a single bigint column.
@@ -49,9 +49,10 @@ impl Rows {
         // SAFETY: the table is open.
         unsafe {
             if !self.fetch(key) {
-                let scan = self.scan.get_or_insert_with(|| Scan::open(self.table, self.key.index, &[Equal::BIGINT]));
+                let scan =
+                    self.scan.get_or_insert_with(|| Scan::open(self.table, self.key.index, &[Operator::BIGINT_IS]));
                 scan.begin(&[key.into()]);
-                if !scan.next(self.slot) {
+                if !scan.next(End::First, self.slot) {
                     return None;
                 }
                 pg_sys::slot_getallattrs(self.slot);
@@ -141,7 +142,7 @@ impl Rows {
     }
 }
 
-/// A scan of the rows that are equal in the first columns of an index.
+/// A scan of the rows whose first columns in an index compare to values.
 struct Scan {
     index: Relation,
     scan: pg_sys::IndexScanDesc,
@@ -149,30 +150,30 @@ struct Scan {
 }
 
 impl Scan {
-    /// `equals` are the functions that compare the columns.
-    unsafe fn open(table: Relation, index: &CStr, equals: &[Oid]) -> Scan {
+    /// The operators compare the first columns.
+    unsafe fn open(table: Relation, index: &CStr, operators: &[Operator]) -> Scan {
         // SAFETY: the table is open; an unknown index is an error.
         unsafe {
             let id = pg_sys::get_relname_relid(index.as_ptr(), (*(*table).rd_rel).relnamespace);
             let index = pg_sys::index_open(id, pg_sys::AccessShareLock as i32);
-            let (snapshot, columns) = (pg_sys::GetActiveSnapshot(), equals.len() as i32);
+            let (snapshot, columns) = (pg_sys::GetActiveSnapshot(), operators.len() as i32);
             #[cfg(not(feature = "pg18"))]
             let scan = pg_sys::index_beginscan(table, index, snapshot, columns, 0);
             #[cfg(feature = "pg18")]
             let scan = pg_sys::index_beginscan(table, index, snapshot, null_mut(), columns, 0);
-            let mut keys = vec![ScanKeyData::default(); equals.len()];
-            for ((key, equal), column) in keys.iter_mut().zip(equals).zip(1..) {
-                let strategy = pg_sys::BTEqualStrategyNumber as u16;
+            let mut keys = vec![ScanKeyData::default(); operators.len()];
+            for ((key, operator), column) in keys.iter_mut().zip(operators).zip(1..) {
+                let Operator { function, strategy } = *operator;
                 // The order of the index is that of its collation.
                 let collation = *(*index).rd_indcollation.add(column as usize - 1);
                 let any_type = pg_sys::InvalidOid;
-                pg_sys::ScanKeyEntryInitialize(key, 0, column, strategy, any_type, collation, *equal, Datum::null());
+                pg_sys::ScanKeyEntryInitialize(key, 0, column, strategy, any_type, collation, function, Datum::null());
             }
             Scan { index, scan, keys }
         }
     }
 
-    /// Begins with the rows that have these values; they are of the columns' types.
+    /// Begins with these values; they are of the columns' types.
     unsafe fn begin(&mut self, values: &[Datum]) {
         for (key, value) in self.keys.iter_mut().zip(values) {
             key.sk_argument = *value;
@@ -181,16 +182,14 @@ impl Scan {
         unsafe { pg_sys::index_rescan(self.scan, self.keys.as_mut_ptr(), self.keys.len() as i32, null_mut(), 0) };
     }
 
-    /// Puts the next row into the slot; false where there is none.
-    unsafe fn next(&mut self, slot: *mut TupleTableSlot) -> bool {
+    /// Puts the next row, from an end on, into the slot; false where there is none.
+    unsafe fn next(&mut self, from: End, slot: *mut TupleTableSlot) -> bool {
+        let direction = match from {
+            End::First => pg_sys::ScanDirection::ForwardScanDirection,
+            End::Last => pg_sys::ScanDirection::BackwardScanDirection,
+        };
         // SAFETY: the scan is open and has begun.
-        unsafe { pg_sys::index_getnext_slot(self.scan, pg_sys::ScanDirection::ForwardScanDirection, slot) }
-    }
-
-    /// The same from the end on.
-    unsafe fn next_from_the_end(&mut self, slot: *mut TupleTableSlot) -> bool {
-        // SAFETY: the scan is open and has begun.
-        unsafe { pg_sys::index_getnext_slot(self.scan, pg_sys::ScanDirection::BackwardScanDirection, slot) }
+        unsafe { pg_sys::index_getnext_slot(self.scan, direction, slot) }
     }
 
     unsafe fn close(self) {
@@ -328,38 +327,56 @@ unsafe fn values<const N: usize>(slot: *mut TupleTableSlot, columns: [AttrNumber
     })
 }
 
-/// The functions that compare columns of indexes.
-pub struct Equal;
-
-impl Equal {
-    pub const BIGINT: Oid = Oid::from_u32(pg_sys::F_INT8EQ);
-    pub const INTEGER: Oid = Oid::from_u32(pg_sys::F_INT4EQ);
-    pub const TEXT: Oid = Oid::from_u32(pg_sys::F_TEXTEQ);
+/// How columns of indexes are compared.
+#[derive(Clone, Copy)]
+pub struct Operator {
+    function: Oid,
+    strategy: u16,
 }
 
-/// The last row of an index, as the statement's snapshot shows it, that has this in its first column; of its columns some that
-/// are passed by value. The last: where rows come and go in order, those that have gone are at the other end.
+impl Operator {
+    pub const BIGINT_IS: Operator = Operator::new(pg_sys::F_INT8EQ, pg_sys::BTEqualStrategyNumber);
+    pub const INTEGER_IS: Operator = Operator::new(pg_sys::F_INT4EQ, pg_sys::BTEqualStrategyNumber);
+    pub const TEXT_IS: Operator = Operator::new(pg_sys::F_TEXTEQ, pg_sys::BTEqualStrategyNumber);
+    pub const BIGINT_BELOW: Operator = Operator::new(pg_sys::F_INT8LT, pg_sys::BTLessStrategyNumber);
+    pub const TIME_AFTER: Operator = Operator::new(pg_sys::F_TIMESTAMPTZ_GT, pg_sys::BTGreaterStrategyNumber);
+
+    const fn new(function: u32, strategy: u32) -> Operator {
+        Operator { function: Oid::from_u32(function), strategy: strategy as u16 }
+    }
+}
+
+/// An end of an index. Where rows come and go in order, those that have gone are at the first.
+#[derive(Clone, Copy)]
+pub enum End {
+    First,
+    Last,
+}
+
+/// The row at an end of an index, as the statement's snapshot shows it, whose first column compares like that; of its columns
+/// some that are passed by value.
 ///
 /// # Safety
-/// In a statement; the value is of the column's type, and the function compares such.
-pub unsafe fn last<const N: usize>(
-    table: &CStr,
+/// In a statement; the value is of the column's type.
+pub unsafe fn at_end<const N: usize>(
+    end: End,
+    (schema, table): (&CStr, &CStr),
     index: &CStr,
-    first: Option<(Oid, Datum)>,
+    first: Option<(Operator, Datum)>,
     columns: [&CStr; N],
 ) -> Option<Values<N>> {
     // SAFETY: what does not exist is an error.
     unsafe {
-        let table = open(table, pg_sys::AccessShareLock);
+        let table = open_in(schema, table, pg_sys::AccessShareLock);
         if pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM) == 0 {
             pg_sys::table_close(table, pg_sys::NoLock as i32);
             return None;
         }
         let slot = pg_sys::table_slot_create(table, null_mut());
-        let (equals, of): (Vec<_>, Vec<_>) = first.into_iter().unzip();
-        let mut scan = Scan::open(table, index, &equals);
+        let (operators, of): (Vec<_>, Vec<_>) = first.into_iter().unzip();
+        let mut scan = Scan::open(table, index, &operators);
         scan.begin(&of);
-        let found = scan.next_from_the_end(slot).then(|| {
+        let found = scan.next(end, slot).then(|| {
             pg_sys::slot_getallattrs(slot);
             values(slot, columns.map(|name| attribute(table, name)))
         });
@@ -379,16 +396,16 @@ pub struct List {
 }
 
 impl List {
-    /// `equals` are the functions that compare the columns that they have in common.
+    /// The operators compare the columns that they have in common.
     ///
     /// # Safety
     /// In a statement; closed before it ends.
-    pub unsafe fn open(table: &CStr, index: &CStr, equals: &[Oid], column: &CStr) -> List {
+    pub unsafe fn open(table: &CStr, index: &CStr, operators: &[Operator], column: &CStr) -> List {
         // SAFETY: what does not exist is an error.
         unsafe {
             let table = open(table, pg_sys::AccessShareLock);
             let slot = pg_sys::table_slot_create(table, null_mut());
-            List { table, slot, scan: Scan::open(table, index, equals), column: attribute(table, column) }
+            List { table, slot, scan: Scan::open(table, index, operators), column: attribute(table, column) }
         }
     }
 
@@ -401,7 +418,7 @@ impl List {
         // SAFETY: the scan is open.
         unsafe {
             self.scan.begin(of);
-            while self.scan.next(self.slot) {
+            while self.scan.next(End::First, self.slot) {
                 pg_sys::slot_getallattrs(self.slot);
                 let [value] = values(self.slot, [self.column]);
                 found.extend(value);
