@@ -16,7 +16,7 @@ begin
     if pass.ready = '{}' then
       return pass;
     end if;
-    at_once := tasker._enqueue_at_once(pass.ready_in, pass.ready, pass.settled, at);
+    at_once := tasker._enqueue_at_once(pass.ready_in, pass.ready, pass.settled, at, waits => false);
     if at_once is not null then
       pass.enqueued := pass.enqueued + at_once;
       return pass;
@@ -34,7 +34,7 @@ begin
       where t.state = 'in_progress' and t.stopping is null
       group by t.namespace_id
     )
-    select n.namespace_id, f.ready
+    select n.namespace_id, f.ready, coalesce(n.namespace_id = any(waiting), false) as waits
     from tasker.namespaces n
     left join fresh f on f.namespace_id = n.namespace_id
     where f.ready is not null or n.namespace_id = any(waiting)
@@ -43,11 +43,13 @@ begin
     -- The places of what it has settled it may fill again whoever else enqueues here: passes side by side do not stop
     -- one another.
     freed := case when namespace.namespace_id = pass.ready_in then pass.settled else 0 end;
-    at_once := tasker._enqueue_at_once(namespace.namespace_id, namespace.ready, freed, at);
+    at_once := case when not namespace.waits and (pass.ready_in is null or waiting is not null)
+      then tasker._enqueue_at_once(namespace.namespace_id, namespace.ready, freed, at, waits => false) end;
     if at_once is not null then
       pass.enqueued := pass.enqueued + at_once;
     else
-      pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at, freed => freed);
+      pass := tasker._claim_namespace(pass, namespace.namespace_id, namespace.ready, batch, at, freed => freed,
+        waits => namespace.waits);
     end if;
   end loop;
   return pass;

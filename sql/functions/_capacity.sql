@@ -6,7 +6,8 @@
 --
 -- The places that a caller has `freed` itself, in this transaction, it may fill again without a lock: the number in flight
 -- does not rise by that. So it takes the lock only where it could use more (`wanted`) and there is more, and makes do with
--- its own (more_later) when somebody else has the lock. Not so where the limit was lowered below what is in flight.
+-- its own (more_later) when somebody else has the lock. Not so where the limit was lowered below what is in flight. Nearly always
+-- _enqueue_at_once (src/process/enqueue.rs) has done it by the same rule before anybody asks here.
 create or replace function tasker._capacity(
   namespace tasker.namespaces, at timestamptz, freed bigint, wanted bigint, in_a_call boolean,
   out room bigint, out templates bigint[], out rooms bigint[], out more_later boolean)

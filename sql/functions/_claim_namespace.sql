@@ -1,10 +1,10 @@
 -- Fills one namespace's room: from the steps that became ready in this pass and from what waits, in order of computed
 -- priority. What finds no room waits with the rest. only_task_id narrows the claim to one task (isolation by cause);
 -- freed is how many attempts the caller has ended here in its own transaction, if it counts them; in_a_call: a worker's own
--- call does it, not a pass.
+-- call does it, not a pass; waits: whether anything waits here, where the caller has looked.
 create or replace function tasker._claim_namespace(
   pass tasker._pass, namespace_id bigint, ready bigint[], batch integer, at timestamptz, only_task_id bigint default null,
-  freed bigint default 0, in_a_call boolean default false)
+  freed bigint default 0, in_a_call boolean default false, waits boolean default null)
 returns tasker._pass
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -14,7 +14,6 @@ declare
   namespace tasker.namespaces;
   capacity  record;
   wanted    bigint;
-  waits     boolean;
   skipped   bigint := 0;
   claimed   boolean := false;
   claim     record;
@@ -25,14 +24,8 @@ declare
 begin
   ready := tasker._unclaimed(ready, at);
   select n.* into namespace from tasker.namespaces n where n.namespace_id = _claim_namespace.namespace_id;
-  -- From the end of the line: at its head lie the entries of what was claimed last.
-  waits := (
-    select true
-    from tasker.waiting w
-    where w.namespace_id = _claim_namespace.namespace_id and w.claimed_by is null
-    order by w.namespace_id desc, w.template_id desc, w.priority desc, w.since desc
-    limit 1);
-  capacity := tasker._capacity(namespace, at, freed, case when waits is null then coalesce(cardinality(ready), 0) end,
+  waits := coalesce(waits, tasker._anything_waits(namespace.namespace_id));
+  capacity := tasker._capacity(namespace, at, freed, case when not waits then coalesce(cardinality(ready), 0) end,
     in_a_call);
   if capacity.room is null or capacity.more_later then
     pass.next_due_at := least(pass.next_due_at, at + interval '50 milliseconds');

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 
+use pgrx::AnyElement;
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
-use pgrx::{AnyElement, JsonB};
-use serde_json::json;
 
 use super::look::{Begin, Found, Message, Names, look};
 use super::queue;
@@ -17,6 +16,7 @@ use super::table::Column;
 use super::table::read::{Key, Reader};
 use super::values::{Elements, value};
 use crate::guc;
+use crate::workflow::jsonb;
 use crate::workflow::message::result::step_result;
 use crate::workflow::step_id::task_of;
 
@@ -90,14 +90,16 @@ unsafe fn write(taken: &[Taken], worker_id: Option<Datum>, at: Datum) {
         ("enqueued".into_datum(), taken.iter().map(|one| one.attempt.step_id.into_datum()).collect());
     // SAFETY: the columns are of these types.
     unsafe {
-        let worker = value::<&str>(worker_id).map(|worker_id| JsonB(json!({ "worker_id": worker_id })));
+        // In the encoding of the database, as everything that is a text there.
+        let worker = value::<&[u8]>(worker_id)
+            .and_then(|id| jsonb::object(id.len() + 64, &["worker_id"], |children| children.string(id)).ok());
         write_started(&step_ids, at, worker_id);
         let transitions = Transitions {
             step_ids,
             attempts: taken.iter().map(|one| one.attempt.number.into_datum()).collect(),
             from_states: vec![enqueued; taken.len()],
             to_state: "in_progress",
-            metadata: Column::one(worker.and_then(IntoDatum::into_datum)),
+            metadata: Column::one(worker.into_datum()),
             took_ms: Column::Null,
         };
         write_transitions(transitions, at);

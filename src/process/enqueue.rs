@@ -33,11 +33,12 @@ fn _enqueue(fcinfo: FunctionCallInfo) -> Option<i32> {
 }
 
 /// Enqueues what became ready in a namespace, where that needs no order and no lock: nothing else waits there, no task of it is
-/// claimed from outside, and there is room for it, or it takes no more places than the caller has `freed` in this transaction.
-/// Returns how many were sent; NULL, and nothing is done, where it does not hold.
+/// claimed from outside, no template has a limit of its own, and the namespace has none either, or no more is enqueued than the
+/// caller has `freed` in this transaction. Returns how many were sent; NULL, and nothing is done, where that does not hold:
+/// _claim_namespace knows what to do then. `waits`: whether anything waits, where the caller has looked.
 #[pg_extern(
     volatile,
-    sql = "create function tasker._enqueue_at_once(namespace_id bigint, step_ids bigint[], freed integer, at timestamptz) returns integer volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+    sql = "create function tasker._enqueue_at_once(namespace_id bigint, step_ids bigint[], freed integer, at timestamptz, waits boolean default null) returns integer volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _enqueue_at_once(fcinfo: FunctionCallInfo) -> Option<i32> {
     // SAFETY: the function is declared with these types.
@@ -45,17 +46,16 @@ fn _enqueue_at_once(fcinfo: FunctionCallInfo) -> Option<i32> {
         let (namespace_id, freed): (i64, i32) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 2)?);
         let step_ids: Option<Array<i64>> = pg_getarg(fcinfo, 1);
         let count = step_ids.as_ref().map_or(0, Array::len) as i64;
-        if rare::anything_waits(namespace_id) {
-            return None;
-        }
-        let Some(step_ids) = step_ids.filter(|_| count > 0) else { return Some(0) };
+        // Last of all: where nothing waits, this may take longest.
+        let waits = || pg_getarg(fcinfo, 4).unwrap_or_else(|| rare::anything_waits(namespace_id));
+        let Some(step_ids) = step_ids.filter(|_| count > 0) else { return (!waits()).then_some(0) };
         let namespace = Namespace::read(namespace_id).filter(|namespace| namespace.takes(count, freed.into()))?;
         let name = namespace.name.as_str();
         if rare::any_limited_template(namespace_id) || rare::any_claims() {
             return None;
         }
         let queue = format!("{name}_queue");
-        if queue::table(&queue).is_none() || queue::is_held(&queue) {
+        if queue::table(&queue).is_none() || queue::is_held(&queue) || waits() {
             return None;
         }
         Some(enqueue(namespace_id, name, step_ids.iter().flatten(), pg_getarg_datum(fcinfo, 3)?))
@@ -72,7 +72,7 @@ struct Namespace {
     pieces: usize,
 }
 
-/// So many pieces the SQL folds into one: see `_capacity`.
+/// More pieces are folded into one: see _capacity, whose rules these are where it needs no lock.
 const MOST_PIECES: usize = 64;
 
 impl Namespace {

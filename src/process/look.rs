@@ -102,8 +102,11 @@ pub unsafe fn look(queue_name: &str, qty: i32, from: Begin, names: &Names) -> Fo
         let arguments = [i64::from(qty).into_datum(), after.into_datum(), upto.into_datum(), of_tasks, of_steps];
         // SAFETY: the arguments are of the statement's types.
         let rows = unsafe { queue::run(queue_name, statement, &arguments) };
-        // SAFETY: an id is a bigint.
-        let message = |[msg_id, content]: [_; 2]| Some(Message { msg_id: unsafe { value(msg_id) }?, content });
+        // SAFETY: an id is a bigint, and what a message says a jsonb: read from where it is stored while it is there, and once.
+        let message = |[msg_id, content]: [Option<Datum>; 2]| unsafe {
+            let content = content.map(|content| pg_sys::pg_detoast_datum_packed(content.cast_mut_ptr()).into());
+            Some(Message { msg_id: value(msg_id)?, content })
+        };
         Found { messages: rows.into_iter().filter_map(message).collect(), again: false }
     };
     let key = match from {
@@ -156,12 +159,14 @@ fn change<T>(what: impl FnOnce(&mut Marks) -> T) -> Option<T> {
 /// Two arguments from `first` on are arrays of text.
 unsafe fn filter(fcinfo: FunctionCallInfo, first: usize) -> u64 {
     // SAFETY: see above.
-    let names = unsafe { [first, first + 1].map(|number| pg_getarg::<Vec<Option<String>>>(fcinfo, number)) };
-    if names.iter().all(Option::is_none) {
+    let lists = unsafe { [first, first + 1].map(|number| pg_getarg::<Array<&[u8]>>(fcinfo, number)) };
+    if lists.iter().all(Option::is_none) {
         return 0;
     }
     let mut hasher = DefaultHasher::new();
-    names.hash(&mut hasher);
+    for list in &lists {
+        list.as_ref().map(|names| names.iter().collect::<Vec<_>>()).hash(&mut hasher);
+    }
     hasher.finish()
 }
 

@@ -12,6 +12,7 @@ mod databases;
 mod delivery;
 mod detach;
 mod directory;
+pub mod encoding;
 mod endings;
 mod enqueue;
 mod extension;

@@ -4,10 +4,11 @@
 use std::ffi::{CStr, CString};
 use std::iter::successors;
 
-use pgrx::pg_sys::Datum;
+use pgrx::fcinfo::pg_getarg_datum;
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
-use super::table::read::{End, List, Operator, at_end};
+use super::table::read::{End, List, Operator, at_end, is_index_by};
 use super::values::value;
 
 /// Whether an index has an entry, for a row that is there, with this in its first column.
@@ -53,7 +54,13 @@ pub fn any_stuck() -> bool {
     }
 }
 
-/// Whether anything waits in a namespace that nobody has claimed.
+/// Whether anything waits in a namespace that nobody has claimed. Where nothing does, this walks over what has been claimed and
+/// not been vacuumed yet.
+#[pg_extern(stable)]
+fn _anything_waits(namespace_id: i64) -> bool {
+    anything_waits(namespace_id)
+}
+
 pub fn anything_waits(namespace_id: i64) -> bool {
     // SAFETY: the index holds what nobody has claimed, by namespace.
     unsafe { any(c"waiting", c"waiting_in_order", Some((Operator::BIGINT_IS, namespace_id.into()))) }
@@ -81,11 +88,14 @@ pub fn any_limited_template(namespace_id: i64) -> bool {
 }
 
 /// The id of a namespace; NULL for an unknown one.
-#[pg_extern(stable, strict)]
-fn _find_namespace(name: &str) -> Option<i64> {
-    let name = name.into_datum().map(|name| (Operator::TEXT_IS, name));
-    // SAFETY: the index is by name, and the column a bigint.
+#[pg_extern(
+    stable,
+    sql = "create function tasker._find_namespace(name text) returns bigint stable strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _find_namespace(fcinfo: FunctionCallInfo) -> Option<i64> {
+    // SAFETY: the argument is a text, the index is by name, and the column a bigint.
     unsafe {
+        let name = pg_getarg_datum(fcinfo, 0).map(|name| (Operator::TEXT_IS, name));
         let table = (c"tasker", c"namespaces");
         let [id] = at_end(End::Last, table, c"namespaces_name_is_unique", name, [c"namespace_id"])?;
         value(id)
@@ -119,11 +129,10 @@ fn _first_retry_of_namespace(at: TimestampWithTimeZone) -> Option<TimestampWithT
 fn _any_hidden(queue_name: &str) -> bool {
     let Ok(table) = CString::new(format!("q_{queue_name}")) else { return true };
     let Ok(index) = CString::new(format!("q_{queue_name}_vt_idx")) else { return true };
-    // SAFETY: look-ups in catalogs; pgmq makes this index, by `vt`.
+    // SAFETY: the index is by `vt`, a timestamptz.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"pgmq".as_ptr(), true);
-        let is_there = |name: &CStr| pg_sys::get_relname_relid(name.as_ptr(), schema) != pg_sys::InvalidOid;
-        if !is_there(&table) || !is_there(&index) {
+        // pgmq makes it, with this name.
+        if !is_index_by((c"pgmq", &table), &index, c"vt") {
             return true;
         }
         let now = pg_sys::GetCurrentTimestamp();

@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 use pgrx::{AnyElement, Array, JsonB, PgMemoryContexts, direct_function_call};
 use serde_json::json;
 
+use super::encoding::{Text, utf8};
 use super::steps;
 use super::table::read::{Reader, Values};
 use super::tasks::KEY as TASKS;
@@ -56,7 +57,7 @@ fn fault_of_text(message: Option<&[u8]>) -> Option<String> {
     match message.and_then(IntoDatum::into_datum) {
         // SAFETY: a jsonb, in memory of its own.
         Some(message) => unsafe { direct_function_call::<CString>(pg_sys::jsonb_out, &[Some(message)]) }
-            .and_then(|text| result_fault(&text.to_string_lossy())),
+            .and_then(|text| result_fault(&utf8(text.to_bytes()))),
         None => result_fault("null"),
     }
 }
@@ -108,7 +109,7 @@ fn _read_results(
     'static,
     (
         name!(n, i64),
-        name!(fault, Option<String>),
+        name!(fault, Option<Text>),
         name!(step_id, Option<i64>),
         name!(attempt, Option<i32>),
         name!(reported, bool),
@@ -127,7 +128,7 @@ fn _read_results(
             let (results, metadata) = (says.results.map(jsonb::alone), says.metadata.map(jsonb::alone));
             (
                 report.n,
-                report.fault,
+                report.fault.map(Text),
                 step_id,
                 says.attempt,
                 says.reported,

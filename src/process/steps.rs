@@ -1,5 +1,5 @@
 //! What steps write: their rows, the beginning and the end of each attempt, how many are in flight, their timers, their
-//! history. Lists have an element for each step. Each says whether it has gone past the executor (`table`).
+//! history. Lists have an element for each step. Functions for SQL say whether that has gone past the executor (`table`).
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -66,7 +66,7 @@ pub unsafe fn write_remaining_parents(step_ids: &[Option<Datum>], remaining: Ele
 ///
 /// # Safety
 /// Ids are bigints, attempts integers, `at` is a timestamptz.
-pub unsafe fn write_enqueued(step_ids: &[Option<Datum>], attempts: Elements, msg_ids: Elements, at: Datum) -> bool {
+pub unsafe fn write_enqueued(step_ids: &[Option<Datum>], attempts: Elements, msg_ids: Elements, at: Datum) {
     // SAFETY: see above.
     unsafe {
         Writer::open(TABLE)
@@ -80,7 +80,7 @@ pub unsafe fn write_enqueued(step_ids: &[Option<Datum>], attempts: Elements, msg
             .set(c"reported_status", Column::Null)
             .set(c"next_retry_at", Column::Null)
             .set(c"worker_id", Column::Null)
-            .update(KEY, step_ids)
+            .update(KEY, step_ids);
     }
 }
 
@@ -88,14 +88,14 @@ pub unsafe fn write_enqueued(step_ids: &[Option<Datum>], attempts: Elements, msg
 ///
 /// # Safety
 /// Ids are bigints, `at` is a timestamptz, the worker a text.
-pub unsafe fn write_started(step_ids: &[Option<Datum>], at: Datum, worker_id: Option<Datum>) -> bool {
+pub unsafe fn write_started(step_ids: &[Option<Datum>], at: Datum, worker_id: Option<Datum>) {
     // SAFETY: see above.
     unsafe {
         Writer::open(TABLE)
             .set(c"state", Column::text("in_progress"))
             .set(c"started_at", Column::One(at))
             .set(c"worker_id", Column::one(worker_id))
-            .update(KEY, step_ids)
+            .update(KEY, step_ids);
     }
 }
 
@@ -103,14 +103,14 @@ pub unsafe fn write_started(step_ids: &[Option<Datum>], at: Datum, worker_id: Op
 ///
 /// # Safety
 /// Ids are bigints, results jsonb, `at` is a timestamptz.
-pub unsafe fn write_complete(step_ids: &[Option<Datum>], results: Elements, at: Datum) -> bool {
+pub unsafe fn write_complete(step_ids: &[Option<Datum>], results: Elements, at: Datum) {
     // SAFETY: see above.
     unsafe {
         Writer::open(TABLE)
             .set(c"state", Column::text("complete"))
             .set(c"results", Column::Each(results))
             .set(c"finished_at", Column::One(at))
-            .update(KEY, step_ids)
+            .update(KEY, step_ids);
     }
 }
 
@@ -128,7 +128,7 @@ pub struct Transitions {
 ///
 /// # Safety
 /// Ids are bigints, attempts and milliseconds integers, states texts, metadata jsonb, `at` is a timestamptz.
-pub unsafe fn write_transitions(transitions: Transitions, at: Datum) -> bool {
+pub unsafe fn write_transitions(transitions: Transitions, at: Datum) {
     // SAFETY: see above.
     unsafe {
         Writer::open(c"step_transitions")
@@ -141,7 +141,7 @@ pub unsafe fn write_transitions(transitions: Transitions, at: Datum) -> bool {
             .set(c"actor", Column::one(session_user()))
             .set(c"metadata", transitions.metadata)
             .set(c"execution_time_ms", transitions.took_ms)
-            .append(None)
+            .append(None);
     }
 }
 
@@ -149,7 +149,7 @@ pub unsafe fn write_transitions(transitions: Transitions, at: Datum) -> bool {
 ///
 /// # Safety
 /// `at` is a timestamptz.
-pub unsafe fn write_timers(kind: &str, attempts: impl Iterator<Item = (Attempt, f64)>, at: Datum) -> bool {
+pub unsafe fn write_timers(kind: &str, attempts: impl Iterator<Item = (Attempt, f64)>, at: Datum) {
     let mut timers: BTreeMap<u64, (Vec<Datum>, Vec<Datum>)> = BTreeMap::new();
     for (attempt, seconds) in attempts {
         let (steps, attempts) = timers.entry(seconds.to_bits()).or_default();
@@ -169,7 +169,7 @@ pub unsafe fn write_timers(kind: &str, attempts: impl Iterator<Item = (Attempt, 
             .set(c"fire_at", Column::Each(fire_at))
             .set(c"step_ids", Column::Each(steps))
             .set(c"attempts", Column::Each(attempts))
-            .append(None)
+            .append(None);
     }
 }
 
@@ -192,7 +192,7 @@ unsafe fn later(at: Datum, seconds: f64) -> Option<Datum> {
 ///
 /// # Safety
 /// In a statement.
-pub unsafe fn write_in_flight(attempts: impl Iterator<Item = (i64, i64)>, delta: i32) -> bool {
+pub unsafe fn write_in_flight(attempts: impl Iterator<Item = (i64, i64)>, delta: i32) {
     let mut sums: BTreeMap<(i64, i64), i32> = BTreeMap::new();
     for attempt in attempts {
         *sums.entry(attempt).or_default() += delta;
@@ -206,6 +206,6 @@ pub unsafe fn write_in_flight(attempts: impl Iterator<Item = (i64, i64)>, delta:
             .set(c"namespace_id", column(|(namespace, _), _| (*namespace).into()))
             .set(c"template_id", column(|(_, template), _| (*template).into()))
             .set(c"delta", column(|_, sum| sum.into()))
-            .append(None)
+            .append(None);
     }
 }

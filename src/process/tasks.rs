@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 
+use pgrx::Uuid;
 use pgrx::fcinfo::pg_getarg_datum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
-use pgrx::{JsonB, Uuid};
-use serde_json::json;
 
 use super::caller::session_user;
 use super::table::read::Key;
 use super::table::{Column, Writer};
 use super::values::{Composite, elements, empty_array, value};
+use crate::workflow::jsonb;
 use crate::workflow::step_id::task_of;
 
 pub const KEY: Key = Key { index: c"tasks_pkey", column: c"task_id" };
@@ -200,7 +200,9 @@ unsafe fn requested(fcinfo: FunctionCallInfo) -> Option<Requests> {
             for (column, value) in columns.iter_mut().zip(row) {
                 column.push(value);
             }
-            metadata.push(value::<&str>(request_id).and_then(|id| JsonB(json!({ "request_id": id })).into_datum()));
+            let request = value::<&[u8]>(request_id)
+                .and_then(|id| jsonb::object(id.len() + 64, &["request_id"], |children| children.string(id)).ok());
+            metadata.push(request.into_datum());
         }
         let columns = NAMES.into_iter().zip(columns).collect();
         Some(Requests { columns, created_at: pg_getarg_datum(fcinfo, 3), metadata: Some(metadata) })

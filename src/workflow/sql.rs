@@ -4,13 +4,13 @@
 //! beyond 128 levels) into an internal error, which a pass takes for the system's and tries again for ever.
 
 use chrono::{DateTime, Utc};
-use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use super::backoff::{Backoff, Policy, retry_delay};
 use super::graph::{Format, Graph};
 use super::message;
 use crate::error::{Error, raise};
+use crate::process::encoding::{Jsonb, Text};
 
 /// The delay after a failed attempt; see `backoff::retry_delay`. Negative times count as 0, an unknown policy as
 /// exponential (a CHECK of the table knows them all). `metadata` is JSON text.
@@ -21,7 +21,7 @@ fn _retry_delay(
     backoff: &str,
     base_ms: i64,
     max_ms: i64,
-    metadata: Option<&str>,
+    metadata: Option<Text>,
     max_server_delay_ms: i64,
     now: TimestampWithTimeZone,
     jitter: f64,
@@ -33,7 +33,14 @@ fn _retry_delay(
         max_ms: not_negative(max_ms),
     };
     let attempt = u32::try_from(attempt).unwrap_or(1);
-    let delay = retry_delay(attempt, &policy, metadata, not_negative(max_server_delay_ms), to_chrono(now), jitter);
+    let delay = retry_delay(
+        attempt,
+        &policy,
+        metadata.as_ref().map(|text| text.0.as_str()),
+        not_negative(max_server_delay_ms),
+        to_chrono(now),
+        jitter,
+    );
     TableIterator::once((i64::try_from(delay.delay_ms).unwrap_or(i64::MAX), delay.server_requested_seconds))
 }
 
@@ -46,20 +53,20 @@ fn to_chrono(time: TimestampWithTimeZone) -> DateTime<Utc> {
 
 /// Why a task request, as JSON text, cannot be used; NULL when it can be.
 #[pg_extern(immutable, parallel_safe)]
-fn _request_fault_of_text(message: Option<&str>) -> Option<String> {
-    message::request_fault(message.unwrap_or("null"))
+fn _request_fault_of_text(message: Option<Text>) -> Option<Text> {
+    message::request_fault(message.as_ref().map_or("null", |text| &text.0)).map(Text)
 }
 
 /// Why a step result, as JSON text, cannot be used; NULL when it can be.
 #[pg_extern(immutable, parallel_safe)]
-fn _result_fault_of_text(message: Option<&str>) -> Option<String> {
-    message::result_fault(message.unwrap_or("null"))
+fn _result_fault_of_text(message: Option<Text>) -> Option<Text> {
+    message::result_fault(message.as_ref().map_or("null", |text| &text.0)).map(Text)
 }
 
 /// Text of a graph, as mermaid or dot; 22023 for another format.
 #[pg_extern(immutable, parallel_safe)]
-fn _graph(graph: JsonB, format: &str) -> String {
-    let format = Format::named(format).unwrap_or_else(|| raise(Error::GraphFormat(format.to_owned())));
+fn _graph(graph: Jsonb, format: Text) -> Text {
+    let format = Format::named(&format.0).unwrap_or_else(|| raise(Error::GraphFormat(format.0)));
     let graph: Graph = serde_json::from_value(graph.0).unwrap_or_else(|error| raise(Error::Graph(error.to_string())));
-    graph.text(format)
+    Text(graph.text(format))
 }

@@ -49,11 +49,11 @@ pub unsafe fn update(write: &Writer, key: Key, keys: &[Option<Datum>], zero: Opt
         });
         let statement = Statement::prepare(
             &format!(
-                "update tasker.{} set {} where {} = $1 returning {}",
+                "update tasker.{} set {} where {} = $1 {}",
                 table(write),
                 changes.collect::<Vec<_>>().join(", "),
                 key.column.to_string_lossy(),
-                zero.map_or("false".into(), |column| format!("{} = 0", column.to_string_lossy()))
+                zero.map(|column| format!("returning {} = 0", column.to_string_lossy())).unwrap_or_default()
             ),
             [pg_sys::INT8OID]
                 .into_iter()
@@ -65,8 +65,14 @@ pub unsafe fn update(write: &Writer, key: Key, keys: &[Option<Datum>], zero: Opt
             let Some(key) = key.filter(|key| seen.insert(key.value())) else { continue };
             // Of what is added to a value, only that.
             let values = write.columns.iter().map(|(_, column)| column.value(row, Datum::from(0)));
-            let [is_zero] = statement.run(&[Some(key)].into_iter().chain(values).collect::<Vec<_>>());
-            zeros.extend(Some(key).filter(|_| value(is_zero) == Some(true)));
+            let values: Vec<_> = [Some(key)].into_iter().chain(values).collect();
+            if zero.is_none() {
+                let [] = statement.run(&values);
+            } else if let [is_zero] = statement.run(&values)
+                && value(is_zero) == Some(true)
+            {
+                zeros.push(key);
+            }
         }
         zeros
     }

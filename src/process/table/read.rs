@@ -387,6 +387,28 @@ pub unsafe fn at_end<const N: usize>(
     }
 }
 
+/// Whether an index of somebody else's is one of a table, ready, and by this column first.
+///
+/// # Safety
+/// In a transaction.
+pub unsafe fn is_index_by((schema, table): (&CStr, &CStr), index: &CStr, column: &CStr) -> bool {
+    // SAFETY: look-ups in catalogs; what is opened is closed.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(schema.as_ptr(), true);
+        let [table, index] = [table, index].map(|name| pg_sys::get_relname_relid(name.as_ptr(), schema));
+        if table == Oid::INVALID || index == Oid::INVALID || pg_sys::IndexGetRelation(index, true) != table {
+            return false;
+        }
+        let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+        let (is_btree, about) = ((*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID, &*(*index).rd_index);
+        let number = pg_sys::get_attnum(table, column.as_ptr());
+        let by = *about.indkey.values.as_ptr();
+        let is_ready = about.indisvalid;
+        pg_sys::index_close(index, pg_sys::NoLock as i32);
+        is_btree && is_ready && by == number
+    }
+}
+
 /// A column of the rows of a table that have something in common: the first columns of an index.
 pub struct List {
     table: Relation,
