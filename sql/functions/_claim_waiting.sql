@@ -5,7 +5,7 @@
 --
 -- Every (template, priority) has its own order in the index, and within it the oldest comes first; so the first
 -- `wanted + skipped` of each hold the answer, fewer of a template that has less room (templates, rooms). The cost does
--- not depend on how many rows wait behind them.
+-- not depend on how many rows wait behind them, and hardly (_waits_since) on how many have gone before them.
 --
 -- Rows and steps that nobody has ever locked (xmax is 0) are not locked here either, as with children (Children::hold): they are deleted
 -- and updated a moment later. A row that another pass sets aside within that moment is waited for, and not taken.
@@ -57,6 +57,7 @@ begin
       from tasker.waiting w
       where w.namespace_id = _claim_waiting.namespace_id and w.template_id = c.template_id
         and w.priority = c.priority and w.claimed_by is null
+        and w.since >= tasker._waits_since(_claim_waiting.namespace_id, c.template_id, c.priority)
         and (only_task_id is null or w.task_id = only_task_id)
       order by w.since, w.task_id, w.step_id
       limit case when l.room <= 0 then 0 else least(l.room, wanted) + skipped end) h

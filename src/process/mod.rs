@@ -18,6 +18,7 @@ mod enqueue;
 mod extension;
 mod identity;
 mod launcher;
+mod line;
 mod look;
 mod mark;
 mod messages;

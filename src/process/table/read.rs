@@ -337,8 +337,10 @@ pub struct Operator {
 impl Operator {
     pub const BIGINT_IS: Operator = Operator::new(pg_sys::F_INT8EQ, pg_sys::BTEqualStrategyNumber);
     pub const INTEGER_IS: Operator = Operator::new(pg_sys::F_INT4EQ, pg_sys::BTEqualStrategyNumber);
+    pub const SMALLINT_IS: Operator = Operator::new(pg_sys::F_INT2EQ, pg_sys::BTEqualStrategyNumber);
     pub const TEXT_IS: Operator = Operator::new(pg_sys::F_TEXTEQ, pg_sys::BTEqualStrategyNumber);
     pub const BIGINT_BELOW: Operator = Operator::new(pg_sys::F_INT8LT, pg_sys::BTLessStrategyNumber);
+    pub const TIME_FROM: Operator = Operator::new(pg_sys::F_TIMESTAMPTZ_GE, pg_sys::BTGreaterEqualStrategyNumber);
     pub const TIME_AFTER: Operator = Operator::new(pg_sys::F_TIMESTAMPTZ_GT, pg_sys::BTGreaterStrategyNumber);
 
     const fn new(function: u32, strategy: u32) -> Operator {
@@ -384,6 +386,44 @@ pub unsafe fn at_end<const N: usize>(
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         found
+    }
+}
+
+/// A column that is passed by value of the first row of an index whose first columns compare like that, and how many entries of
+/// rows that have gone lie before it.
+///
+/// # Safety
+/// In a statement; the values are of the columns' types.
+pub unsafe fn first_behind(
+    table: &CStr,
+    index: &CStr,
+    conditions: &[(Operator, Datum)],
+    column: &CStr,
+) -> (Option<Datum>, usize) {
+    // SAFETY: what does not exist is an error.
+    unsafe {
+        let table = open(table, pg_sys::AccessShareLock);
+        let slot = pg_sys::table_slot_create(table, null_mut());
+        let (operators, of): (Vec<_>, Vec<_>) = conditions.iter().copied().unzip();
+        let mut scan = Scan::open(table, index, &operators);
+        scan.begin(&of);
+        let mut gone = 0;
+        let found = loop {
+            check_for_interrupts!();
+            if pg_sys::index_getnext_tid(scan.scan, pg_sys::ScanDirection::ForwardScanDirection).is_null() {
+                break None;
+            }
+            if pg_sys::index_fetch_heap(scan.scan, slot) {
+                pg_sys::slot_getallattrs(slot);
+                let [value] = values(slot, [attribute(table, column)]);
+                break value;
+            }
+            gone += 1;
+        };
+        scan.close();
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        (found, gone)
     }
 }
 
