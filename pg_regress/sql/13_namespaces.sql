@@ -10,6 +10,8 @@ select tasker.create_namespace('test_namespaces', 'for these tests', 5) as ns \g
 select n.name, n.description, n.max_in_flight, n.paused from tasker.namespaces n where n.namespace_id = :ns;
 select count(*) from pgmq.list_queues() q where q.queue_name = 'test_namespaces_queue';
 select tasker.create_namespace('test_namespaces', 'other words', 7) = :ns as as_it_is;
+-- Its queue has one index, whatever it holds: that by which messages are taken.
+select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = 'pgmq.q_test_namespaces_queue'::regclass;
 select n.description, n.max_in_flight from tasker.namespaces n where n.namespace_id = :ns;
 
 -- Its queue belongs to tasker_owner, is read by plain workers, and nobody may send to it.

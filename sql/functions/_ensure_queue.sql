@@ -1,7 +1,6 @@
 -- A pgmq queue of ours, with storage settings that suit a queue: its rows live for milliseconds, and whoever reads
 -- walks over the dead ones, so vacuum comes early, and does not rest between pages: with the server's rests queues grew to 7 GB
--- in seven minutes of some 13,000 steps a second (how far without: not measured yet). Reads change vt, which is indexed: no
--- fillfactor makes them HOT. Vacuum must not truncate: it would hold the queue as a whole for a moment, and what comes then
+-- in seven minutes of some 13,000 steps a second, without to 2.5. Vacuum must not truncate: it would hold the queue as a whole for a moment, and what comes then
 -- would have to wait.
 -- Returns whether it was made. grants: what roles that speak plain pgmq need, with {queue} for its table.
 create or replace function tasker._ensure_queue(queue_name text, grants text)

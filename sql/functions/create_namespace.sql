@@ -45,6 +45,9 @@ begin
     select n.namespace_id into id from tasker.namespaces n where n.name = create_namespace.name;
   end if;
   if made then
+    -- pgmq's index by vt helps nobody who takes messages in the order of their ids. Once autovacuum has seen the queue all but
+    -- empty, pgmq.pop and pgmq.read would read all of it by that index and sort, dead rows included.
+    execute format('drop index if exists pgmq.%I', format('q_%s_queue_vt_idx', create_namespace.name));
     perform tasker._regrant(create_namespace.name);
   end if;
   perform tasker._wake();

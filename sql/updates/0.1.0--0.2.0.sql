@@ -83,6 +83,7 @@ create table tasker.namespace_grants (
 do $$
 declare
   queue regclass;
+  name  text;
 begin
   for queue in
     select c.oid
@@ -91,6 +92,9 @@ begin
     where c.relowner = 'tasker_owner'::regrole
   loop
     execute pg_catalog.format('alter table %s set (autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off)', queue);
+  end loop;
+  for name in select n.name from tasker.namespaces n loop
+    execute pg_catalog.format('drop index if exists pgmq.%I', pg_catalog.format('q_%s_queue_vt_idx', name));
   end loop;
 end $$;
 
