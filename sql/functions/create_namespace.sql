@@ -45,8 +45,8 @@ begin
     select n.namespace_id into id from tasker.namespaces n where n.name = create_namespace.name;
   end if;
   if made then
-    -- pgmq's index by vt helps nobody who takes messages in the order of their ids. Once autovacuum has seen the queue all but
-    -- empty, pgmq.pop and pgmq.read would read all of it by that index and sort, dead rows included.
+    -- pgmq's index by vt helps nobody who takes messages in the order of their ids, and costs each message an entry: 67 of 1,155
+    -- bytes of write-ahead log.
     execute format('drop index if exists pgmq.%I', format('q_%s_queue_vt_idx', create_namespace.name));
     perform tasker._regrant(create_namespace.name);
   end if;
