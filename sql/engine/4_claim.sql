@@ -40,6 +40,7 @@ begin
     where f.ready is not null or n.namespace_id = any(waiting)
     order by n.namespace_id
   loop
+    continue when namespace.ready is null and tasker._is_full(namespace.namespace_id);
     -- The places of what it has settled it may fill again whoever else enqueues here: passes side by side do not stop
     -- one another.
     freed := case when namespace.namespace_id = pass.ready_in then pass.settled else 0 end;

@@ -62,10 +62,20 @@ fn _enqueue_at_once(fcinfo: FunctionCallInfo) -> Option<i32> {
     }
 }
 
+/// Whether it is plain that a namespace takes nothing now: it is paused, or as much is in flight as may be. Where it is not plain
+/// _capacity knows.
+#[pg_extern(stable)]
+fn _is_full(namespace_id: i64) -> bool {
+    // SAFETY: in a statement.
+    unsafe { Namespace::read(namespace_id) }.is_some_and(|namespace| namespace.is_full())
+}
+
 /// What decides whether a namespace takes steps.
 struct Namespace {
     name: String,
-    goes_on: bool,
+    is_paused: bool,
+    /// It could not be enqueued to.
+    has_fault: bool,
     max_in_flight: Option<i32>,
     in_flight: i64,
     /// How many rows that is the sum of.
@@ -83,17 +93,16 @@ impl Namespace {
             let columns = [c"name", c"paused", c"fault", c"max_in_flight"];
             let mut namespaces = Reader::open(c"namespaces", KEY, columns);
             let row = namespaces.find(namespace_id).and_then(|[name, paused, fault, max_in_flight]| {
-                let goes_on = !value::<bool>(paused)? && fault.is_none();
-                Some((value::<String>(name)?, goes_on, value(max_in_flight)))
+                Some((value::<String>(name)?, value::<bool>(paused)?, fault.is_some(), value(max_in_flight)))
             });
             namespaces.close();
-            let (name, goes_on, max_in_flight) = row?;
+            let (name, is_paused, has_fault, max_in_flight) = row?;
             let index = c"in_flight_deltas_by_namespace";
             let mut deltas = List::open(c"in_flight_deltas", index, &[Operator::BIGINT_IS], c"delta");
             let pieces = deltas.all(&[namespace_id.into()]);
             deltas.close();
             let in_flight = pieces.iter().map(|delta| i64::from(delta.value() as i32)).sum();
-            Some(Namespace { name, goes_on, max_in_flight, in_flight, pieces: pieces.len() })
+            Some(Namespace { name, is_paused, has_fault, max_in_flight, in_flight, pieces: pieces.len() })
         }
     }
 
@@ -101,7 +110,12 @@ impl Namespace {
     /// what fills these places, unless the limit was lowered below it.
     fn takes(&self, count: i64, freed: i64) -> bool {
         let has_room = self.max_in_flight.is_none_or(|most| count <= freed.min(i64::from(most) - self.in_flight));
-        self.goes_on && self.pieces <= MOST_PIECES && has_room
+        !self.is_paused && !self.has_fault && self.pieces <= MOST_PIECES && has_room
+    }
+
+    fn is_full(&self) -> bool {
+        let has_no_room = self.max_in_flight.is_some_and(|most| self.in_flight >= i64::from(most));
+        self.pieces <= MOST_PIECES && (self.is_paused || has_no_room)
     }
 }
 
