@@ -6,9 +6,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 declare
-  id bigint;
+  id constant bigint := tasker._find_namespace(_namespace_id.name);
 begin
-  select n.namespace_id into id from tasker.namespaces n where n.name = _namespace_id.name;
   if id is null then
     raise exception using
       errcode = 'undefined_object',
