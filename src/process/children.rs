@@ -6,7 +6,8 @@ use pgrx::prelude::*;
 
 use super::spi::as_next_statement;
 use super::steps::{KEY, write_remaining_parents};
-use super::table::read::{List, Operator, Reader};
+use super::table::index::{List, Operator};
+use super::table::read::Reader;
 use super::tasks::write_active_steps;
 use super::values::value;
 use crate::workflow::step_id::{index_of, step_of, task_of};

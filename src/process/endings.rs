@@ -40,7 +40,7 @@ fn _end_successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
             write_in_flight(outcomes.iter().map(|outcome| (outcome.namespace_id, outcome.template_id)), -1);
             children.release(succeeded(&outcomes).map(|outcome| outcome.step_id))
         });
-        let to_publish = rare::any_events().then(|| bigints(succeeded(&outcomes).map(|outcome| outcome.step_id)));
+        let to_publish = rare::_any_events().then(|| bigints(succeeded(&outcomes).map(|outcome| outcome.step_id)));
         let tasks: BTreeSet<i64> = outcomes.iter().map(|outcome| task_of(outcome.step_id)).collect();
         let stuck = rare::any_stuck().then(|| bigints(tasks.into_iter()));
         let columns = [

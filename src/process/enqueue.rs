@@ -13,7 +13,8 @@ use super::queue;
 use super::rare;
 use super::steps::{Transitions, write_enqueued, write_in_flight, write_timers, write_transitions};
 use super::table::Column;
-use super::table::read::{Key, List, Operator, Reader};
+use super::table::index::{List, Operator};
+use super::table::read::{Key, Reader};
 use super::values::{Elements, array, value};
 use super::wake;
 
@@ -47,15 +48,15 @@ fn _enqueue_at_once(fcinfo: FunctionCallInfo) -> Option<i32> {
         let step_ids: Option<Array<i64>> = pg_getarg(fcinfo, 1);
         let count = step_ids.as_ref().map_or(0, Array::len) as i64;
         // Last of all: where nothing waits, this may take longest.
-        let waits = || pg_getarg(fcinfo, 4).unwrap_or_else(|| rare::anything_waits(namespace_id));
+        let waits = || pg_getarg(fcinfo, 4).unwrap_or_else(|| rare::_anything_waits(namespace_id));
         let Some(step_ids) = step_ids.filter(|_| count > 0) else { return (!waits()).then_some(0) };
         let namespace = Namespace::read(namespace_id).filter(|namespace| namespace.takes(count, freed.into()))?;
         let name = namespace.name.as_str();
-        if rare::any_limited_template(namespace_id) || rare::any_claims() {
+        if rare::any_limited_template(namespace_id) || rare::_any_claims() {
             return None;
         }
         let queue = format!("{name}_queue");
-        if queue::table(&queue).is_none() || queue::is_held(&queue) || waits() {
+        if queue::table(&queue).is_none() || queue::_queue_is_held(&queue) || waits() {
             return None;
         }
         Some(enqueue(namespace_id, name, step_ids.iter().flatten(), pg_getarg_datum(fcinfo, 3)?))
@@ -147,7 +148,7 @@ unsafe fn enqueue(namespace_id: i64, namespace: &str, step_ids: impl Iterator<It
         write_transitions(transitions, at);
         write_timers("queued", messages.iter().map(|message| (message.attempt, message.timeout)), at);
         write_in_flight(messages.iter().map(|message| (namespace_id, message.template_id)), 1);
-        wake::note_namespace(namespace_id);
+        wake::_wake_namespace(namespace_id);
         messages.len() as i32
     }
 }

@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 
 use super::session;
-use super::table::read::{End, at_end};
+use super::table::index::{End, at_end};
 use super::values::value;
 
 /// The system identifier that `initdb` gave the cluster: a standby shares it, a restored dump does not.

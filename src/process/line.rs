@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use pgrx::prelude::*;
 
 use super::clock::wall_micros;
-use super::table::read::{Operator, first_behind};
+use super::table::index::{Operator, first_behind};
 
 /// Up to so many rows are walked over each time: a fraction of a millisecond.
 const FEW: usize = 1000;

@@ -185,11 +185,7 @@ pub unsafe fn remove(queue_name: &str, msg_ids: impl Iterator<Item = i64>) {
 /// Whether somebody holds a queue as a whole: an open `drop_namespace`, purge or TRUNCATE. Otherwise the caller has it
 /// locked against that until it commits. A queue that is gone is not held.
 #[pg_extern(volatile)]
-fn _queue_is_held(queue_name: &str) -> bool {
-    is_held(queue_name)
-}
-
-pub fn is_held(queue_name: &str) -> bool {
+pub fn _queue_is_held(queue_name: &str) -> bool {
     let Some(table) = table(queue_name) else {
         return false;
     };

@@ -8,7 +8,7 @@ use pgrx::fcinfo::pg_getarg_datum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
-use super::table::read::{End, List, Operator, at_end, is_index_by};
+use super::table::index::{End, List, Operator, at_end, is_index_by};
 use super::values::value;
 
 /// Whether an index has an entry, for a row that is there, with this in its first column.
@@ -19,22 +19,14 @@ unsafe fn any(table: &CStr, index: &CStr, first: Option<(Operator, Datum)>) -> b
 
 /// Whether a task is claimed by an orchestrator outside.
 #[pg_extern(stable)]
-fn _any_claims() -> bool {
-    any_claims()
-}
-
-pub fn any_claims() -> bool {
+pub fn _any_claims() -> bool {
     // SAFETY: in a statement, as everywhere below.
     unsafe { any(c"claims", c"claims_pkey", None) }
 }
 
 /// Whether any template asks for events.
 #[pg_extern(stable)]
-fn _any_events() -> bool {
-    any_events()
-}
-
-pub fn any_events() -> bool {
+pub fn _any_events() -> bool {
     // SAFETY: the index holds just those.
     unsafe { any(c"task_templates", c"task_templates_with_events", None) }
 }
@@ -57,11 +49,7 @@ pub fn any_stuck() -> bool {
 /// Whether anything waits in a namespace that nobody has claimed. Where nothing does, this walks over what has been claimed and
 /// not been vacuumed yet.
 #[pg_extern(stable)]
-fn _anything_waits(namespace_id: i64) -> bool {
-    anything_waits(namespace_id)
-}
-
-pub fn anything_waits(namespace_id: i64) -> bool {
+pub fn _anything_waits(namespace_id: i64) -> bool {
     // SAFETY: the index holds what nobody has claimed, by namespace.
     unsafe { any(c"waiting", c"waiting_in_order", Some((Operator::BIGINT_IS, namespace_id.into()))) }
 }

@@ -5,6 +5,7 @@
 
 mod checks;
 mod executor;
+pub mod index;
 mod past;
 pub mod read;
 

@@ -53,11 +53,7 @@ fn _wake_trigger() {
 /// Notes that those who wait for work of a namespace should look once this transaction commits. 0 stands for those who
 /// wait for tasks to finish.
 #[pg_extern(volatile)]
-fn _wake_namespace(namespace_id: i64) {
-    note_namespace(namespace_id);
-}
-
-pub fn note_namespace(namespace_id: i64) {
+pub fn _wake_namespace(namespace_id: i64) {
     note(|notes| {
         if !notes.namespaces.contains(&namespace_id) {
             notes.namespaces.push(namespace_id);
