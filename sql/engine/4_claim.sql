@@ -44,8 +44,9 @@ begin
     -- The places of what it has settled it may fill again whoever else enqueues here: passes side by side do not stop
     -- one another.
     freed := case when namespace.namespace_id = pass.ready_in then pass.settled else 0 end;
-    at_once := case when not namespace.waits and (pass.ready_in is null or waiting is not null)
-      then tasker._enqueue_at_once(namespace.namespace_id, namespace.ready, freed, at, waits => false) end;
+    at_once := case when namespace.ready is not null and (pass.ready_in is null or waiting is not null)
+      then tasker._enqueue_at_once(namespace.namespace_id, namespace.ready, freed, at,
+        waits => case when not namespace.waits then false end) end;
     if at_once is not null then
       pass.enqueued := pass.enqueued + at_once;
     else

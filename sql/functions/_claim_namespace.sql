@@ -37,7 +37,7 @@ begin
   end if;
   wanted := least(capacity.room, batch);
   if waits and capacity.templates is not null then
-    waits := tasker._waits_with_room(namespace.namespace_id, capacity.templates, capacity.rooms);
+    waits := not tasker._is_full(namespace.namespace_id);
   end if;
 
   if wanted > 0 and waits then

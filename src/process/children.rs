@@ -145,14 +145,14 @@ unsafe fn edges(parents: &[Parent]) -> BTreeMap<i64, Vec<i64>> {
             c"template_dependencies",
             c"template_dependencies_pkey",
             &[Operator::BIGINT_IS, Operator::INTEGER_IS],
-            c"child_index",
+            [c"child_index"],
         );
         for Parent { step_id, template_id } in parents {
             check_for_interrupts!();
             let index = index_of(*step_id);
             let children = known.entry((*template_id, index)).or_insert_with(|| {
                 let children = list.all(&[(*template_id).into(), index.into()]);
-                children.into_iter().map(|child| child.value() as i32).collect()
+                children.into_iter().filter_map(|[child]| value(child)).collect()
             });
             for child in children {
                 edges.entry(step_of(task_of(*step_id), *child)).or_default().push(*step_id);

@@ -22,7 +22,7 @@ fn _identity_is_ours() -> Option<bool> {
             End::Last,
             (c"tasker", c"identity"),
             c"identity_pkey",
-            None,
+            &[],
             [c"system_identifier", c"database_oid"],
         )?;
         Some(value::<i64>(cluster)? == _system_identifier() && value::<pg_sys::Oid>(database)? == session::database())

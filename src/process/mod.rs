@@ -22,6 +22,7 @@ mod line;
 mod look;
 mod mark;
 mod messages;
+mod namespace;
 mod orchestrator;
 mod pass;
 mod queue;

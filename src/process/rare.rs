@@ -11,38 +11,39 @@ use pgrx::prelude::*;
 use super::table::index::{End, List, Operator, at_end, is_index_by};
 use super::values::value;
 
-/// Whether an index has an entry, for a row that is there, with this in its first column.
-unsafe fn any(table: &CStr, index: &CStr, first: Option<(Operator, Datum)>) -> bool {
-    // SAFETY: the caller knows the column.
-    unsafe { at_end(End::Last, (c"tasker", table), index, first, []).is_some() }
+/// Whether an index has an entry, for a row that is there, whose first columns compare like that.
+unsafe fn any(table: &CStr, index: &CStr, conditions: &[(Operator, Datum)]) -> bool {
+    // SAFETY: the caller knows the columns.
+    unsafe { at_end(End::Last, (c"tasker", table), index, conditions, []).is_some() }
 }
 
 /// Whether a task is claimed by an orchestrator outside.
 #[pg_extern(stable)]
 pub fn _any_claims() -> bool {
     // SAFETY: in a statement, as everywhere below.
-    unsafe { any(c"claims", c"claims_pkey", None) }
+    unsafe { any(c"claims", c"claims_pkey", &[]) }
 }
 
 /// Whether any template asks for events.
 #[pg_extern(stable)]
 pub fn _any_events() -> bool {
     // SAFETY: the index holds just those.
-    unsafe { any(c"task_templates", c"task_templates_with_events", None) }
+    unsafe { any(c"task_templates", c"task_templates_with_events", &[]) }
 }
 
 /// Whether events are held back, as somebody holds their queue.
 #[pg_extern(stable)]
 fn _any_held_events() -> bool {
     // SAFETY: see above.
-    unsafe { any(c"held_events", c"held_events_pkey", None) }
+    unsafe { any(c"held_events", c"held_events_pkey", &[]) }
 }
 
 /// Whether any task is known as stuck.
 pub fn any_stuck() -> bool {
     // SAFETY: the index holds the open letters, by their reasons.
     unsafe {
-        any(c"dead_letters", c"dead_letters_open", "stuck".into_datum().map(|reason| (Operator::TEXT_IS, reason)))
+        let reason = "stuck".into_datum().map(|reason| (Operator::TEXT_IS, reason));
+        any(c"dead_letters", c"dead_letters_open", reason.as_slice())
     }
 }
 
@@ -51,7 +52,7 @@ pub fn any_stuck() -> bool {
 #[pg_extern(stable)]
 pub fn _anything_waits(namespace_id: i64) -> bool {
     // SAFETY: the index holds what nobody has claimed, by namespace.
-    unsafe { any(c"waiting", c"waiting_in_order", Some((Operator::BIGINT_IS, namespace_id.into()))) }
+    unsafe { any(c"waiting", c"waiting_in_order", &[(Operator::BIGINT_IS, namespace_id.into())]) }
 }
 
 /// The namespaces in which something waits that nobody has claimed; NULL where nothing does.
@@ -61,18 +62,13 @@ fn _namespaces_that_wait() -> Option<Vec<i64>> {
         let below = below.map(|id| (Operator::BIGINT_BELOW, id.into()));
         // SAFETY: the index is by namespace, a bigint.
         unsafe {
-            let [id] = at_end(End::Last, (c"tasker", c"waiting"), c"waiting_in_order", below, [c"namespace_id"])?;
+            let (waiting, index) = ((c"tasker", c"waiting"), c"waiting_in_order");
+            let [id] = at_end(End::Last, waiting, index, below.as_slice(), [c"namespace_id"])?;
             value(id)
         }
     };
     let ids: Vec<i64> = successors(last(None), |id| last(Some(*id))).collect();
     Some(ids).filter(|ids| !ids.is_empty())
-}
-
-/// Whether a template of a namespace has a limit of its own.
-pub fn any_limited_template(namespace_id: i64) -> bool {
-    // SAFETY: the index holds just those, by namespace.
-    unsafe { any(c"task_templates", c"task_templates_limited", Some((Operator::BIGINT_IS, namespace_id.into()))) }
 }
 
 /// The id of a namespace; NULL for an unknown one.
@@ -85,7 +81,7 @@ fn _find_namespace(fcinfo: FunctionCallInfo) -> Option<i64> {
     unsafe {
         let name = pg_getarg_datum(fcinfo, 0).map(|name| (Operator::TEXT_IS, name));
         let table = (c"tasker", c"namespaces");
-        let [id] = at_end(End::Last, table, c"namespaces_name_is_unique", name, [c"namespace_id"])?;
+        let [id] = at_end(End::Last, table, c"namespaces_name_is_unique", name.as_slice(), [c"namespace_id"])?;
         value(id)
     }
 }
@@ -95,7 +91,7 @@ fn _find_namespace(fcinfo: FunctionCallInfo) -> Option<i64> {
 fn _first_timer() -> Option<TimestampWithTimeZone> {
     // SAFETY: the column is a timestamptz.
     unsafe {
-        let [fire_at] = at_end(End::First, (c"tasker", c"timers"), c"timers_due", None, [c"fire_at"])?;
+        let [fire_at] = at_end(End::First, (c"tasker", c"timers"), c"timers_due", &[], [c"fire_at"])?;
         value(fire_at)
     }
 }
@@ -105,8 +101,8 @@ fn _first_timer() -> Option<TimestampWithTimeZone> {
 fn _first_retry_of_namespace(at: TimestampWithTimeZone) -> Option<TimestampWithTimeZone> {
     // SAFETY: the column is a timestamptz.
     unsafe {
-        let mut namespaces = List::open(c"namespaces", c"namespaces_pkey", &[], c"fault_until");
-        let until = namespaces.all(&[]).into_iter().filter_map(|until| value(Some(until)));
+        let mut namespaces = List::open(c"namespaces", c"namespaces_pkey", &[], [c"fault_until"]);
+        let until = namespaces.all(&[]).into_iter().filter_map(|[until]| value(until));
         namespaces.close();
         until.filter(|until| *until > at).min()
     }
@@ -124,6 +120,6 @@ fn _any_hidden(queue_name: &str) -> bool {
             return true;
         }
         let now = pg_sys::GetCurrentTimestamp();
-        at_end(End::First, (c"pgmq", &table), &index, Some((Operator::TIME_AFTER, now.into())), []).is_some()
+        at_end(End::First, (c"pgmq", &table), &index, &[(Operator::TIME_AFTER, now.into())], []).is_some()
     }
 }

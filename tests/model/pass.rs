@@ -293,10 +293,12 @@ impl Model {
 
     /// Returns how many tasks were started and how many steps enqueued.
     fn claim(&mut self, retries: Vec<At>, batch: usize) -> (usize, usize) {
-        let waited = !self.unclaimed().is_empty();
+        let before = self.unclaimed();
+        let waited = !before.is_empty();
+        let competes = !self.first_that_fit(before.into_iter().collect(), i64::MAX).is_empty();
         let fresh = self.steps().into_iter().filter(|at| self.is_ready(*at)).chain(retries);
         let fresh: Vec<_> = fresh.map(|at| (at.task, Some(at.step))).collect();
-        self.waiting.extend(fresh);
+        self.waiting.extend(fresh.iter().copied());
         let candidates = self.unclaimed();
 
         let room = self.room();
@@ -311,8 +313,10 @@ impl Model {
             );
         }
         let enqueued = self.first_that_fit(steps.clone(), room);
+        let left_over = fresh.iter().any(|step| candidates.contains(step) && !enqueued.contains(step));
+        // Without a competitor the order is that of the results.
+        let ordered = competes || left_over || steps.iter().any(|(task, _)| self.template(*task).limit.is_some());
         self.waiting.extend(steps.into_iter().filter(|step| !enqueued.contains(step)));
-        let ordered = waited || !self.unclaimed().is_empty() || self.templates.iter().any(|t| t.limit.is_some());
         self.enqueue_all(&enqueued, ordered);
         (tasks.len(), enqueued.len())
     }

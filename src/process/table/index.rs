@@ -37,16 +37,16 @@ pub enum End {
     Last,
 }
 
-/// The row at an end of an index, as the statement's snapshot shows it, whose first column compares like that; of its columns
+/// The row at an end of an index, as the statement's snapshot shows it, whose first columns compare like that; of its columns
 /// some that are passed by value.
 ///
 /// # Safety
-/// In a statement; the value is of the column's type.
+/// In a statement; the values are of the columns' types.
 pub unsafe fn at_end<const N: usize>(
     end: End,
     (schema, table): (&CStr, &CStr),
     index: &CStr,
-    first: Option<(Operator, Datum)>,
+    conditions: &[(Operator, Datum)],
     columns: [&CStr; N],
 ) -> Option<Values<N>> {
     // SAFETY: what does not exist is an error.
@@ -57,7 +57,7 @@ pub unsafe fn at_end<const N: usize>(
             return None;
         }
         let slot = pg_sys::table_slot_create(table, null_mut());
-        let (operators, of): (Vec<_>, Vec<_>) = first.into_iter().unzip();
+        let (operators, of): (Vec<_>, Vec<_>) = conditions.iter().copied().unzip();
         let mut scan = Scan::open(table, index, &operators);
         scan.begin(&of);
         let found = scan.next(end, slot).then(|| {
@@ -131,41 +131,41 @@ pub unsafe fn is_index_by((schema, table): (&CStr, &CStr), index: &CStr, column:
     }
 }
 
-/// A column of the rows of a table that have something in common: the first columns of an index.
-pub struct List {
+/// Columns of the rows of a table that have something in common: the first columns of an index.
+pub struct List<const N: usize> {
     table: Relation,
     slot: *mut TupleTableSlot,
     scan: Scan,
-    column: AttrNumber,
+    columns: [AttrNumber; N],
 }
 
-impl List {
+impl<const N: usize> List<N> {
     /// The operators compare the columns that they have in common.
     ///
     /// # Safety
     /// In a statement; closed before it ends.
-    pub unsafe fn open(table: &CStr, index: &CStr, operators: &[Operator], column: &CStr) -> List {
+    pub unsafe fn open(table: &CStr, index: &CStr, operators: &[Operator], columns: [&CStr; N]) -> List<N> {
         // SAFETY: what does not exist is an error.
         unsafe {
             let table = open(table, pg_sys::AccessShareLock);
             let slot = pg_sys::table_slot_create(table, null_mut());
-            List { table, slot, scan: Scan::open(table, index, operators), column: attribute(table, column) }
+            let columns = columns.map(|name| attribute(table, name));
+            List { table, slot, scan: Scan::open(table, index, operators), columns }
         }
     }
 
-    /// The values of that column, in the order of the index.
+    /// The values of those columns, in the order of the index.
     ///
     /// # Safety
-    /// `of` are of the types of the columns that are compared, and the column of one that is passed by value.
-    pub unsafe fn all(&mut self, of: &[Datum]) -> Vec<Datum> {
+    /// `of` are of the types of the columns that are compared, and the others of types that are passed by value.
+    pub unsafe fn all(&mut self, of: &[Datum]) -> Vec<Values<N>> {
         let mut found = Vec::new();
         // SAFETY: the scan is open.
         unsafe {
             self.scan.begin(of);
             while self.scan.next(End::First, self.slot) {
                 pg_sys::slot_getallattrs(self.slot);
-                let [value] = values(self.slot, [self.column]);
-                found.extend(value);
+                found.push(values(self.slot, self.columns));
             }
         }
         found
