@@ -25,6 +25,7 @@ mod messages;
 mod namespace;
 mod orchestrator;
 mod pass;
+mod planner;
 mod queue;
 mod rare;
 mod report;
@@ -51,7 +52,7 @@ use pgrx::prelude::*;
 const EXTENSION: &CStr = c"tasker_pg";
 const LIBRARY: &str = "tasker_pg";
 
-/// Reserves shared memory, installs the hook and registers the launcher, where the library is being preloaded.
+/// Reserves shared memory, installs the hooks and registers the launcher, where the library is being preloaded.
 pub fn init() {
     // SAFETY: a flag that the server sets before it loads libraries.
     if !unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
@@ -59,6 +60,7 @@ pub fn init() {
     }
     shmem::init();
     detach::init();
+    planner::init();
     launcher::init();
 }
 
