@@ -29,6 +29,7 @@ mod planner;
 mod queue;
 mod rare;
 mod report;
+mod request;
 mod requested;
 mod results;
 mod schedule;

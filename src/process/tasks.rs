@@ -41,7 +41,7 @@ const NAMES: [&CStr; 16] = [
 ];
 
 /// What is written for requests, by column of `tasks`: an element for each request.
-struct Requests {
+pub struct Requests {
     columns: Vec<(&'static CStr, Vec<Option<Datum>>)>,
     created_at: Option<Datum>,
     /// Of the tasks' first transitions.
@@ -49,12 +49,18 @@ struct Requests {
 }
 
 impl Requests {
+    /// Of one request: what it says, in the order of `NAMES`.
+    pub fn one(request: [Option<Datum>; 16], created_at: Option<Datum>) -> Requests {
+        let columns = NAMES.into_iter().zip(request.map(|value| vec![value])).collect();
+        Requests { columns, created_at, metadata: None }
+    }
+
     /// Writes tasks, their first transitions, and that they wait for their start, or the timers of those that are not to start
     /// yet.
     ///
     /// # Safety
     /// In a statement; the values are of the columns' types.
-    unsafe fn write(self) -> bool {
+    pub unsafe fn write(self) -> bool {
         let created_at = self.created_at.map_or(0, |at| at.value() as i64);
         let is_delayed: Vec<bool> = self
             .column(c"run_at")
@@ -146,8 +152,8 @@ impl Requests {
 fn _write_request(fcinfo: FunctionCallInfo) -> bool {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let columns = NAMES.into_iter().zip((0..).map(|number| vec![pg_getarg_datum(fcinfo, number)])).collect();
-        Requests { columns, created_at: pg_getarg_datum(fcinfo, 16), metadata: None }.write()
+        let request = std::array::from_fn(|number| pg_getarg_datum(fcinfo, number));
+        Requests::one(request, pg_getarg_datum(fcinfo, 16)).write()
     }
 }
 
@@ -273,6 +279,6 @@ fn _write_waiting(fcinfo: FunctionCallInfo) -> bool {
 
 /// A new uuid, version 7 (RFC 9562): ordered by time.
 #[pg_extern(volatile, parallel_safe)]
-fn _uuid7() -> Uuid {
+pub fn _uuid7() -> Uuid {
     Uuid::from_bytes(*uuid::Uuid::now_v7().as_bytes())
 }

@@ -171,6 +171,25 @@ impl<const N: usize> List<N> {
         found
     }
 
+    /// What `take` makes of the last row that it takes.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn last<T>(&mut self, of: &[Datum], mut take: impl FnMut(Values<N>) -> Option<T>) -> Option<T> {
+        // SAFETY: the scan is open.
+        unsafe {
+            self.scan.begin(of);
+            while self.scan.next(End::Last, self.slot) {
+                pg_sys::slot_getallattrs(self.slot);
+                let taken = take(values(self.slot, self.columns));
+                if taken.is_some() {
+                    return taken;
+                }
+            }
+            None
+        }
+    }
+
     pub fn close(self) {
         // SAFETY: opened in `open`.
         unsafe {

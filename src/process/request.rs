@@ -1,0 +1,162 @@
+//! `request_task` where nothing is special about the request: nearly always. All of it in one call, where plpgsql would prepare
+//! a dozen expressions in every transaction anew.
+
+use std::ffi::c_int;
+
+use pgrx::direct_function_call;
+use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
+use pgrx::prelude::*;
+
+use super::clock::clock;
+use super::spi::as_next_statement;
+use super::table::index::{List, Operator};
+use super::table::read::{Key, Reader};
+use super::tasks::{_uuid7, Requests};
+use super::values::{elements, value};
+use super::wake;
+use crate::workflow::jsonb;
+
+/// The least that tasker.max_payload_bytes can be, and the most that a request may say of its origin.
+const FEW_BYTES: usize = 1024;
+
+/// Starts a task like request_task, by the same rules, and returns its id. NULL, and nothing is done, where the request or its
+/// template asks for more than that: _request_with_care knows what, and what is wrong. The caller has seen that whoever
+/// calls may request tasks there.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._request_at_once(namespace text, name text, context jsonb, version text, priority integer, idempotency_key text, run_at timestamptz, correlation_id uuid, parent_correlation_id uuid, initiator text, source_system text, reason text, tags text[], bypass_steps text[], claim_timeout_seconds integer) returns bigint volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _request_at_once(fcinfo: FunctionCallInfo) -> Option<i64> {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let argument = |number| pg_getarg_datum(fcinfo, number);
+        let (namespace, name, context) = (argument(0)?, argument(1)?, argument(2)?);
+        if !is_plain(fcinfo)
+            || pg_sys::XactIsoLevel > pg_sys::XACT_READ_COMMITTED as i32
+            || !keep(value(Some(namespace))?)
+        {
+            return None;
+        }
+        as_next_statement(|| {
+            let template = Template::find(namespace, name, argument(3), context)?;
+            let task_id: i64 = nextval()?;
+            let correlation = argument(7).or(argument(8)).or_else(|| _uuid7().into_datum());
+            let [template_id, namespace_id] = [template.template_id, template.namespace_id].map(IntoDatum::into_datum);
+            let priority = (pg_getarg::<i32>(fcinfo, 4)? as i16).into_datum();
+            let request = [
+                task_id.into_datum(),
+                template_id,
+                namespace_id,
+                None,
+                correlation,
+                argument(8),
+                argument(14),
+                priority,
+                Some(template.context),
+                None,
+                None,
+                argument(9),
+                argument(10),
+                argument(11),
+                argument(12),
+                argument(13),
+            ];
+            Requests::one(request, clock().into_datum()).write();
+            Some(wake::_waking(task_id))
+        })
+    }
+}
+
+/// Whether there is nothing in the arguments that has to be looked at: see _argument_fault and _request_obstacle.
+unsafe fn is_plain(fcinfo: FunctionCallInfo) -> bool {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let is_null = |number| pg_getarg_datum(fcinfo, number).is_none();
+        let is_empty = |number| elements(fcinfo, number, pg_sys::TEXTOID).is_some_and(|list| list.is_empty());
+        let bytes = |number| pg_getarg::<&[u8]>(fcinfo, number).map_or(0, <[u8]>::len);
+        let within = |number, least, most| pg_getarg(fcinfo, number).is_some_and(|n: i32| (least..=most).contains(&n));
+        pg_getarg::<&[u8]>(fcinfo, 2).is_some_and(jsonb::is_object)
+            && within(4, 0, 4)
+            && is_null(5)
+            && is_null(6)
+            && (9..=11).map(bytes).sum::<usize>() <= FEW_BYTES
+            && is_empty(12)
+            && is_empty(13)
+            && within(14, 1, 86400)
+    }
+}
+
+unsafe extern "C-unwind" {
+    /// The server's; it raises no errors.
+    fn hash_bytes_extended(bytes: *const u8, length: c_int, seed: u64) -> u64;
+}
+
+/// Does what _keep_namespace does; not where somebody drops the namespace.
+unsafe fn keep(namespace: &[u8]) -> bool {
+    let lock = [b"tasker.requests:", namespace].concat();
+    // SAFETY: the bytes are there. What they give is _lock_key('requests', …): hashtextextended of a text that is compared by its bytes.
+    unsafe {
+        let key = hash_bytes_extended(lock.as_ptr(), lock.len() as c_int, 0).cast_signed();
+        direct_function_call(pg_sys::pg_try_advisory_xact_lock_shared_int8, &[key.into_datum()]).unwrap_or_default()
+    }
+}
+
+unsafe fn nextval() -> Option<i64> {
+    // SAFETY: look-ups in catalogs; a sequence that does not exist is an error.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"tasker".as_ptr(), false);
+        let sequence = pg_sys::get_relname_relid(c"tasks_task_id_seq".as_ptr(), schema);
+        direct_function_call(pg_sys::nextval_oid, &[sequence.into_datum()])
+    }
+}
+
+/// What a request needs to know of its template.
+struct Template {
+    template_id: i64,
+    namespace_id: i64,
+    /// The request's, with what the template adds to it.
+    context: Datum,
+}
+
+impl Template {
+    /// As _find_template finds it; none also where it asks for a key, a schema or more bytes than few.
+    ///
+    /// # Safety
+    /// Texts and a jsonb.
+    unsafe fn find(namespace: Datum, name: Datum, version: Option<Datum>, context: Datum) -> Option<Template> {
+        const KEY: Key = Key { index: c"task_templates_pkey", column: c"template_id" };
+        // SAFETY: in a statement; the index is by namespace and name, and then by version; the columns are of these types.
+        unsafe {
+            let operators = [Operator::TEXT_IS, Operator::TEXT_IS];
+            let columns = [c"template_id", c"retired_at"];
+            let mut versions = List::open(c"task_templates", c"task_templates_by_name", &operators, columns);
+            let columns = [c"namespace_id", c"version", c"identity_strategy", c"input_schema", c"default_context"];
+            let mut templates = Reader::open(c"task_templates", KEY, columns);
+            let found = versions.last(&[namespace, name], |[template_id, retired_at]| {
+                let template_id: i64 = value(template_id).filter(|_| retired_at.is_none())?;
+                let [namespace_id, its_version, strategy, schema, defaults] = templates.find(template_id)?;
+                if version.is_some() && value::<&[u8]>(version) != value::<&[u8]>(its_version) {
+                    return None;
+                }
+                let asks_for_nothing = value::<&[u8]>(strategy) == Some(b"always_unique") && schema.is_none();
+                let context = asks_for_nothing.then(|| concat(defaults?, context)).flatten();
+                Some((template_id, value::<i64>(namespace_id)?, context))
+            });
+            templates.close();
+            versions.close();
+            let (template_id, namespace_id, context) = found?;
+            Some(Template { template_id, namespace_id, context: context? })
+        }
+    }
+}
+
+/// One object with another's fields in it, where that has few bytes, in memory of its own.
+unsafe fn concat(defaults: Datum, context: Datum) -> Option<Datum> {
+    // SAFETY: both are jsonb.
+    unsafe {
+        let merged = pgrx::direct_function_call_as_datum(pg_sys::jsonb_concat, &[Some(defaults), Some(context)])?;
+        let merged = pg_sys::pg_detoast_datum_copy(merged.cast_mut_ptr());
+        (pgrx::varsize_any(merged) <= FEW_BYTES).then(|| merged.into())
+    }
+}
