@@ -1,5 +1,5 @@
--- Starts a task, whatever its request and its template ask for, and says what is wrong. request_task has looked whether the
--- caller may do it, and _request_at_once (src/process/request.rs) has done most of them.
+-- Starts a task, whatever its request and its template ask for, and says what is wrong. Most are done by _request_at_once
+-- (src/process/request.rs).
 create or replace function tasker._request_with_care(
   namespace text, name text, context jsonb, version text, priority integer, idempotency_key text, run_at timestamptz,
   correlation_id uuid, parent_correlation_id uuid, initiator text, source_system text, reason text, tags text[],
@@ -21,6 +21,9 @@ declare
   written     boolean;
   fault       text;
 begin
+  if tasker._is_limited('{requester}') then
+    perform tasker._check_namespace('{requester}', _request_with_care.namespace);
+  end if;
   fault := tasker._argument_fault(_request_with_care.context, _request_with_care.idempotency_key, _request_with_care.priority,
     _request_with_care.run_at, _request_with_care.tags, _request_with_care.bypass_steps,
     _request_with_care.claim_timeout_seconds);

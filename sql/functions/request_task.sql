@@ -20,9 +20,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict error
 begin
-  if tasker._is_limited('{requester}') then
-    perform tasker._check_namespace('{requester}', request_task.namespace);
-  end if;
   -- One expression: each costs its preparation, in every transaction anew.
   return coalesce(
     tasker._request_at_once(request_task.namespace, request_task.name, request_task.context, request_task.version,

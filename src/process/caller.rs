@@ -1,8 +1,11 @@
 //! Who calls. In a SECURITY DEFINER function `current_user` is the function's owner, so SQL cannot tell.
 
 use std::ffi::CString;
+use std::iter;
 
 use pgrx::prelude::*;
+
+use super::table::index::{End, Operator, at_end};
 
 /// The role that the session acts as: the one that SET ROLE named, else the one that logged in. No function can change
 /// it, and a session can only set roles that it is a member of.
@@ -19,8 +22,31 @@ fn _caller() -> pg_sys::Oid {
 /// the role `tasker_<right>` nor of those that may do everything. Asked at every call, so it runs no query.
 #[pg_extern(stable, parallel_safe)]
 fn _is_limited(rights: pgrx::Array<&str>) -> bool {
+    is_limited(_caller(), rights.iter().flatten())
+}
+
+fn is_limited<'a>(caller: pg_sys::Oid, rights: impl Iterator<Item = &'a str>) -> bool {
+    caller == pg_sys::InvalidOid || !rights.chain(["admin", "owner"]).any(|right| holds(caller, right))
+}
+
+/// Whether it is plain that the caller has a right in a namespace, a text: for all of them, or granted to just this role.
+/// Where it is not plain _check_namespace knows.
+///
+/// # Safety
+/// In a statement; the namespace is a text.
+pub unsafe fn has_right(right: &str, namespace: pg_sys::Datum) -> bool {
     let caller = _caller();
-    caller == pg_sys::InvalidOid || !rights.iter().flatten().chain(["admin", "owner"]).any(|right| holds(caller, right))
+    if !is_limited(caller, iter::once(right)) {
+        return true;
+    }
+    let grants = (c"tasker", c"namespace_grants");
+    // SAFETY: the index is by role, right and namespace: an oid and two texts.
+    unsafe {
+        right.into_datum().is_some_and(|right| {
+            let grant = [(Operator::OID_IS, caller.into()), (Operator::TEXT_IS, right), (Operator::TEXT_IS, namespace)];
+            at_end(End::Last, grants, c"namespace_grants_pkey", &grant, []).is_some()
+        })
+    }
 }
 
 fn holds(caller: pg_sys::Oid, right: &str) -> bool {

@@ -8,6 +8,7 @@ use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
+use super::caller::has_right;
 use super::clock::clock;
 use super::spi::as_next_statement;
 use super::table::index::{List, Operator};
@@ -21,8 +22,7 @@ use crate::workflow::jsonb;
 const FEW_BYTES: usize = 1024;
 
 /// Starts a task like request_task, by the same rules, and returns its id. NULL, and nothing is done, where the request or its
-/// template asks for more than that: _request_with_care knows what, and what is wrong. The caller has seen that whoever
-/// calls may request tasks there.
+/// template asks for more than that: _request_with_care knows what, and what is wrong.
 #[pg_extern(
     volatile,
     sql = "create function tasker._request_at_once(namespace text, name text, context jsonb, version text, priority integer, idempotency_key text, run_at timestamptz, correlation_id uuid, parent_correlation_id uuid, initiator text, source_system text, reason text, tags text[], bypass_steps text[], claim_timeout_seconds integer) returns bigint volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
@@ -34,6 +34,7 @@ fn _request_at_once(fcinfo: FunctionCallInfo) -> Option<i64> {
         let (namespace, name, context) = (argument(0)?, argument(1)?, argument(2)?);
         if !is_plain(fcinfo)
             || pg_sys::XactIsoLevel > pg_sys::XACT_READ_COMMITTED as i32
+            || !has_right("requester", namespace)
             || !keep(value(Some(namespace))?)
         {
             return None;

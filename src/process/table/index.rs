@@ -21,6 +21,7 @@ impl Operator {
     pub const INTEGER_IS: Operator = Operator::new(pg_sys::F_INT4EQ, pg_sys::BTEqualStrategyNumber);
     pub const SMALLINT_IS: Operator = Operator::new(pg_sys::F_INT2EQ, pg_sys::BTEqualStrategyNumber);
     pub const TEXT_IS: Operator = Operator::new(pg_sys::F_TEXTEQ, pg_sys::BTEqualStrategyNumber);
+    pub const OID_IS: Operator = Operator::new(pg_sys::F_OIDEQ, pg_sys::BTEqualStrategyNumber);
     pub const BIGINT_BELOW: Operator = Operator::new(pg_sys::F_INT8LT, pg_sys::BTLessStrategyNumber);
     pub const TIME_FROM: Operator = Operator::new(pg_sys::F_TIMESTAMPTZ_GE, pg_sys::BTGreaterEqualStrategyNumber);
     pub const TIME_AFTER: Operator = Operator::new(pg_sys::F_TIMESTAMPTZ_GT, pg_sys::BTGreaterStrategyNumber);
