@@ -25,6 +25,7 @@ static MAX_BACKOFF: GucSetting<i32> = GucSetting::<i32>::new(300);
 static MAX_SERVER_DELAY: GucSetting<i32> = GucSetting::<i32>::new(86_400);
 static MAX_MESSAGE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1024 * 1024);
 static MAX_PAYLOAD_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024 * 1024);
+static SYNCHRONOUS_PASSES: GucSetting<bool> = GucSetting::<bool>::new(false);
 static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(false);
 static RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static FAKE_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -47,6 +48,7 @@ const BY_NAME: &[Named] = &[
     ("orchestrators", || ORCHESTRATORS.get().to_string()),
     ("retention", || RETENTION.get().to_string()),
     ("step_timeout", || STEP_TIMEOUT.get().to_string()),
+    ("synchronous_passes", || if synchronous_passes() { "on" } else { "off" }.to_string()),
 ];
 
 /// Whether orchestrators run passes (`tasker.enabled`).
@@ -67,6 +69,11 @@ pub fn orchestrators() -> i32 {
 /// How many items a phase of a pass takes at most (`tasker.batch_size`).
 pub fn batch_size() -> i32 {
     BATCH_SIZE.get()
+}
+
+/// Whether every pass waits until it is on the disk (`tasker.synchronous_passes`).
+pub fn synchronous_passes() -> bool {
+    SYNCHRONOUS_PASSES.get()
 }
 
 /// How many seconds an attempt may take where its template does not say (`tasker.step_timeout`).
@@ -142,6 +149,14 @@ fn define_process_settings() {
         c"A pass is one transaction: larger batches are cheaper per item, smaller ones commit sooner.",
         (&BATCH_SIZE, 1, 10_000),
         GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"tasker.synchronous_passes",
+        c"Lets every pass wait until its commit is on the disk.",
+        c"When off, one that only moves tasks on does not: what a crash takes of it the next pass does again. New tasks and ends of tasks always are on the disk.",
+        &SYNCHRONOUS_PASSES,
+        GucContext::Sighup,
         GucFlags::default(),
     );
 }

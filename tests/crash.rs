@@ -12,8 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod common;
+use common::play::work_until_over;
 use common::random::{Random, random_steps};
-use common::{Cluster, Database, eventually, number_from_environment};
+use common::{Cluster, Database, eventually, number_from_environment, two_steps};
 use serde_json::{Value, json};
 
 const TEMPLATES: usize = 24;
@@ -361,6 +362,48 @@ fn kills_at_random_moments_lose_nothing_and_repeat_nothing() {
         requests
     });
     verify(&cluster, &mut dags, &requests);
+}
+
+/// Lets an orchestrator enqueue the second step of a task, and takes the server away at once. Whether it is enqueued once more
+/// then; either way the task comes to its end.
+fn is_enqueued_again(cluster: &Cluster) -> bool {
+    let mut shop = cluster.connect("shop");
+    shop.is_served();
+    let task = shop.request("shop", "two");
+    let steps = format!("from tasker.step_status where task_id = {task}");
+    shop.eventually(&format!("select count(*) = 1 {steps} and state = 'enqueued'"));
+    shop.run("select tasker.complete_step(p.step_id, p.attempt) from tasker.poll_steps('shop') p");
+    let enqueued_at = format!("select enqueued_at {steps} and step_name = 'second' and state = 'enqueued'");
+    let mut before = Vec::new();
+    eventually("the second step was enqueued", || {
+        before = shop.rows(&enqueued_at);
+        !before.is_empty()
+    });
+    cluster.stop("immediate");
+
+    eventually("the server was up", || {
+        cluster.start_again();
+        cluster.try_connect("shop").is_ok()
+    });
+    let mut shop = cluster.connect("shop");
+    shop.eventually(&format!("select exists ({enqueued_at})"));
+    let after = shop.rows(&enqueued_at);
+    work_until_over(&mut shop, "shop");
+    assert_eq!(shop.rows(&format!("select distinct state, attempts {steps}")), ["complete|1"]);
+    assert_eq!(shop.leftovers(), [""; 0]);
+    before != after
+}
+
+/// Nobody flushes the log but who commits.
+const NO_OTHER_FLUSH: [&str; 3] = ["wal_writer_delay=10s", "bgwriter_delay=10s", "autovacuum=off"];
+
+#[test]
+fn what_a_crash_takes_of_a_pass_the_next_one_does_again() {
+    let cluster = Cluster::start("lost_pass", &NO_OTHER_FLUSH);
+    cluster.create("shop").register(&two_steps("shop"));
+    assert!((0..10).any(|_| is_enqueued_again(&cluster)), "no crash came before a pass was on the disk");
+    cluster.set("tasker.synchronous_passes", "on");
+    assert!(!(0..3).any(|_| is_enqueued_again(&cluster)));
 }
 
 /// Creates templates, and a table that workers write to.

@@ -73,6 +73,23 @@ pub fn set(name: &CStr, value: &CStr) {
     };
 }
 
+/// Lets the commit of this transaction return before it is on the disk.
+pub fn commit_before_disk() {
+    // SAFETY: in a transaction, whose end sets it back.
+    unsafe {
+        pg_sys::set_config_option(
+            c"synchronous_commit".as_ptr(),
+            c"off".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
 /// Runs `body` with a setting of its own, as a function's SET clause does. An error sets it back with the transaction.
 pub fn with_setting<T>(name: &CStr, value: &CStr, body: impl FnOnce() -> T) -> T {
     // SAFETY: what stands in the server's own code around such a call; the server copies both.
