@@ -8,8 +8,8 @@ use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
-use super::look::{Begin, Found, Message, Names, look};
-use super::queue;
+use super::look::{Begin, Found, Names, look};
+use super::queue::{self, Message};
 use super::spi::{as_next_statement, first_row};
 use super::steps::{self, Attempt, Transitions, write_started, write_timers, write_transitions};
 use super::table::Column;

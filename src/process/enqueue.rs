@@ -17,7 +17,7 @@ use super::steps::{Transitions, write_enqueued, write_in_flight, write_timers, w
 use super::table::Column;
 use super::table::read::Reader;
 use super::tasks;
-use super::values::{Elements, array, value};
+use super::values::{Elements, value};
 use super::wake;
 use crate::workflow::step_id::task_of;
 
@@ -99,7 +99,7 @@ unsafe fn enqueue(namespace_id: i64, namespace: &str, step_ids: impl Iterator<It
         if messages.is_empty() {
             return 0;
         }
-        let contents = array(messages.iter().map(|message| message.content).collect(), pg_sys::JSONBOID);
+        let contents = messages.iter().map(|message| Some(message.content)).collect();
         let msg_ids = queue::send(&format!("{namespace}_queue"), contents);
 
         let ids: Elements = messages.iter().map(|message| message.attempt.step_id.into_datum()).collect();

@@ -8,8 +8,8 @@ use pgrx::prelude::*;
 use pgrx::{AnyElement, direct_function_call};
 
 use super::mark::{Key, Marks};
-use super::queue::{self, Statement};
-use super::values::{Elements, array, nullable_array, row, value};
+use super::queue::{self, Message};
+use super::values::{Elements, array, nullable_array, row};
 use super::{clock, session, shmem};
 
 /// Locks the first messages of a queue that nobody has locked: at most `qty`, behind the one with the id `after`, or from
@@ -69,13 +69,6 @@ pub struct Found {
     pub again: bool,
 }
 
-/// A message of a queue.
-pub struct Message {
-    pub msg_id: i64,
-    /// A jsonb; none where somebody has sent NULL.
-    pub content: Option<Datum>,
-}
-
 impl Found {
     /// An array; none where nothing was found.
     pub fn msg_ids(&self) -> Option<Datum> {
@@ -96,18 +89,10 @@ impl Found {
 /// # Safety
 /// In a statement.
 pub unsafe fn look(queue_name: &str, qty: i32, from: Begin, names: &Names) -> Found {
-    let find = |after: i64, upto: i64| {
-        let [of_tasks, of_steps] = names.lists;
-        let statement = Statement::Find { of_tasks: of_tasks.is_some(), of_steps: of_steps.is_some() };
-        let arguments = [i64::from(qty).into_datum(), after.into_datum(), upto.into_datum(), of_tasks, of_steps];
-        // SAFETY: the arguments are of the statement's types.
-        let rows = unsafe { queue::run(queue_name, statement, &arguments) };
-        // SAFETY: an id is a bigint, and what a message says a jsonb: read from where it is stored while it is there, and once.
-        let message = |[msg_id, content]: [Option<Datum>; 2]| unsafe {
-            let content = content.map(|content| pg_sys::pg_detoast_datum_packed(content.cast_mut_ptr()).into());
-            Some(Message { msg_id: value(msg_id)?, content })
-        };
-        Found { messages: rows.into_iter().filter_map(message).collect(), again: false }
+    let find = |after: i64, upto: i64| Found {
+        // SAFETY: the names are arrays of text.
+        messages: unsafe { queue::find(queue_name, qty, (after, upto), names.lists) },
+        again: false,
     };
     let key = match from {
         Begin::After(after) => return find(after, i64::MAX),

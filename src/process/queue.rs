@@ -1,121 +1,50 @@
-//! Statements on the tables of queues. A queue's name is known only when the statement runs, so plpgsql would plan it in
-//! every call (some 60 us); here each is planned once a session. The server plans anew by itself what a change of the
-//! table has outdated.
+//! The tables of queues: messages are found and locked, removed, and sent.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+mod past;
+mod statement;
+
 use std::ffi::CString;
 
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
-use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid, SPIPlanPtr};
+use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid};
 use pgrx::prelude::*;
-use pgrx::spi::quote_identifier;
 use pgrx::{AnyElement, Array};
 
-use super::spi::rows;
-use super::values::{self, Elements};
+use self::past::Queue;
+use self::statement::{Statement, run};
+use super::table::{Column, Writer};
+use super::values::{self, Elements, elements, value};
 
-thread_local! {
-    /// By queue. Some 20 kB each; sessions use few.
-    static PLANS: RefCell<HashMap<String, Plans>> = RefCell::default();
+/// A message of a queue.
+pub struct Message {
+    pub msg_id: i64,
+    /// A jsonb; none where somebody has sent NULL.
+    pub content: Option<Datum>,
 }
 
-type Plans = [Option<Plan>; Statement::COUNT];
-
-#[derive(Clone, Copy)]
-struct Plan(SPIPlanPtr);
-
-#[derive(Clone, Copy)]
-pub enum Statement {
-    /// Locks the first messages: how many, above which id and up to which; of these tasks, of these steps.
-    Find {
-        of_tasks: bool,
-        of_steps: bool,
-    },
-    Send,
-    Remove,
-}
-
-const MANY_IDS: Oid = pg_sys::INT8ARRAYOID;
-const MANY_MESSAGES: Oid = pg_sys::JSONBARRAYOID;
-const MANY_NAMES: Oid = pg_sys::TEXTARRAYOID;
-
-impl Statement {
-    const COUNT: usize = 6;
-
-    fn number(self) -> usize {
-        match self {
-            Statement::Send => 0,
-            Statement::Remove => 1,
-            Statement::Find { of_tasks, of_steps } => 2 + usize::from(of_tasks) + 2 * usize::from(of_steps),
-        }
-    }
-
-    fn types(self) -> &'static [Oid] {
-        match self {
-            Statement::Find { .. } => &[pg_sys::INT8OID, pg_sys::INT8OID, pg_sys::INT8OID, MANY_NAMES, MANY_NAMES],
-            Statement::Send => &[MANY_MESSAGES],
-            Statement::Remove => &[MANY_IDS],
-        }
-    }
-
-    fn text(self, queue_name: &str) -> String {
-        let table = format!("pgmq.{}", quote_identifier(format!("q_{queue_name}")));
-        match self {
-            Statement::Find { of_tasks, of_steps } => format!(
-                "select q.msg_id, q.message
-                 from {table} q
-                 where q.vt <= clock_timestamp() and q.msg_id > $2 and q.msg_id <= $3 {} {}
-                 order by q.msg_id
-                 limit $1
-                 for update skip locked",
-                if of_tasks { "and q.message ->> 'task_name' = any($4)" } else { "" },
-                if of_steps { "and q.message ->> 'step_name' = any($5)" } else { "" },
-            ),
-            Statement::Send => {
-                format!("insert into {table} (vt, message) select clock_timestamp(), unnest($1) returning msg_id")
-            }
-            Statement::Remove => format!("delete from {table} q where q.msg_id = any($1)"),
-        }
-    }
-}
-
-/// Runs a statement, and hands its rows to the caller's memory.
+/// Locks the first messages that are due and that nobody has locked, in the order of their ids: how many at most, above which
+/// id and up to which; of these tasks and these steps, where they are given.
 ///
 /// # Safety
-/// The arguments are of the statement's types, and it returns so many columns.
-pub unsafe fn run<const N: usize>(
-    queue_name: &str,
-    statement: Statement,
-    arguments: &[Option<Datum>],
-) -> Vec<[Option<Datum>; N]> {
-    // SAFETY: see above; the plan is looked for within the connection.
+/// In a statement; the names are arrays of text.
+pub unsafe fn find(queue_name: &str, qty: i32, (after, upto): (i64, i64), names: [Option<Datum>; 2]) -> Vec<Message> {
+    let [of_tasks, of_steps] = names;
+    // SAFETY: see above; the arguments are of the statement's types.
     unsafe {
-        rows(arguments, |values, nulls| {
-            pg_sys::SPI_execute_plan(plan(queue_name, statement).0, values, nulls, false, 0)
-        })
-    }
-}
-
-/// # Safety
-/// Within a connection to SPI.
-unsafe fn plan(queue_name: &str, statement: Statement) -> Plan {
-    let number = statement.number();
-    let known = PLANS.with_borrow(|plans| plans.get(queue_name).and_then(|plans| plans[number]));
-    known.unwrap_or_else(|| {
-        let Ok(text) = CString::new(statement.text(queue_name)) else { error!("a queue's name holds a zero byte") };
-        let mut types = statement.types().to_vec();
-        // SAFETY: the plan outlives the connection once it is kept.
-        let plan = unsafe {
-            let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
-            if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
-                error!("a statement on queue {queue_name} cannot be planned");
-            }
-            Plan(plan)
+        if names == [None, None]
+            && let Some(queue) = Queue::open(queue_name, pg_sys::RowShareLock)
+        {
+            return queue.find(qty, after, upto);
+        }
+        let statement = Statement::Find { of_tasks: of_tasks.is_some(), of_steps: of_steps.is_some() };
+        let arguments = [i64::from(qty).into_datum(), after.into_datum(), upto.into_datum(), of_tasks, of_steps];
+        // What a message says is read from where it is stored while it is there, and once.
+        let message = |[msg_id, content]: [Option<Datum>; 2]| {
+            let content = content.map(|content| pg_sys::pg_detoast_datum_packed(content.cast_mut_ptr()).into());
+            Some(Message { msg_id: value(msg_id)?, content })
         };
-        PLANS.with_borrow_mut(|plans| plans.entry(queue_name.to_string()).or_default()[number] = Some(plan));
-        plan
-    })
+        run(queue_name, statement, &arguments).into_iter().filter_map(message).collect()
+    }
 }
 
 /// The argument as plans take it: what plpgsql may change in place is read-only there.
@@ -128,7 +57,7 @@ pub unsafe fn array(fcinfo: FunctionCallInfo, number: usize) -> Option<Datum> {
 }
 
 /// Puts messages into a queue, in the order given, and returns their ids: what `pgmq.send_batch` does, without its three
-/// layers of functions that hand on every row (3.2 us a message of 1 kB in batches of 500, against 6.2).
+/// layers of functions that hand on every row.
 #[pg_extern(
     volatile,
     strict,
@@ -138,18 +67,35 @@ fn _send(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     // SAFETY: the function is declared with these types.
     unsafe {
         let queue_name: &str = pg_getarg(fcinfo, 0)?;
-        let msg_ids = send(queue_name, array(fcinfo, 1));
-        AnyElement::from_polymorphic_datum(values::nullable_array(&msg_ids, pg_sys::INT8OID)?, false, MANY_IDS)
+        let msg_ids = send(queue_name, elements(fcinfo, 1, pg_sys::JSONBOID)?);
+        AnyElement::from_polymorphic_datum(
+            values::nullable_array(&msg_ids, pg_sys::INT8OID)?,
+            false,
+            pg_sys::INT8ARRAYOID,
+        )
     }
 }
 
 /// Returns the ids of the messages.
 ///
 /// # Safety
-/// In a statement; the messages are an array of jsonb.
-pub unsafe fn send(queue_name: &str, messages: Option<Datum>) -> Elements {
-    // SAFETY: see above.
-    unsafe { run(queue_name, Statement::Send, &[messages]).into_iter().map(|[msg_id]| msg_id).collect() }
+/// In a statement; the messages are jsonb.
+pub unsafe fn send(queue_name: &str, messages: Elements) -> Elements {
+    let name = |name: String| CString::new(name).unwrap_or_else(|_| error!("a queue's name holds a zero byte"));
+    let (table, sequence) = (name(format!("q_{queue_name}")), name(format!("q_{queue_name}_msg_id_seq")));
+    // SAFETY: the columns are of these types; pgmq made them.
+    unsafe {
+        let table = Writer::open_in(c"pgmq", &table);
+        let msg_ids = table.numbers(c"msg_id", &sequence, messages.len());
+        table
+            .set(c"msg_id", Column::Each(msg_ids.clone()))
+            .set(c"read_ct", Column::one(0_i32.into_datum()))
+            .set(c"enqueued_at", Column::One(pg_sys::GetCurrentTransactionStartTimestamp().into()))
+            .set(c"vt", Column::One(pg_sys::GetCurrentTimestamp().into()))
+            .set(c"message", Column::Each(messages))
+            .append(None);
+        msg_ids
+    }
 }
 
 /// Removes from a queue those of a list of messages that stand at some places of the list, from 1. Returns how many these are.
@@ -173,9 +119,16 @@ fn _remove_messages(queue_name: &str, msg_ids: Array<i64>, places: Array<i64>) -
 /// # Safety
 /// In a statement.
 pub unsafe fn remove(queue_name: &str, msg_ids: impl Iterator<Item = i64>) {
+    let mut msg_ids: Vec<i64> = msg_ids.collect();
+    if msg_ids.is_empty() {
+        return;
+    }
     // SAFETY: the argument is of the statement's type.
     unsafe {
-        let msg_ids = values::array(msg_ids.map(Datum::from).collect(), pg_sys::INT8OID);
+        if let Some(queue) = Queue::open(queue_name, pg_sys::RowExclusiveLock) {
+            msg_ids = queue.remove(msg_ids);
+        }
+        let msg_ids = values::array(msg_ids.into_iter().map(Datum::from).collect(), pg_sys::INT8OID);
         if msg_ids.is_some() {
             run::<0>(queue_name, Statement::Remove, &[msg_ids]);
         }

@@ -17,7 +17,8 @@ use pgrx::prelude::*;
 
 use self::past::Past;
 use self::read::Key;
-use super::values::elements;
+use super::values::{Elements, elements};
+use super::wake;
 use crate::error::{Error, raise};
 
 /// What a column gets. One that is not named stays null in a new row, and as it is in an updated one.
@@ -63,15 +64,18 @@ impl Column {
                 let more = more.get(row).copied().unwrap_or_default();
                 Some((old.value() as i32).checked_add(more).unwrap_or_else(|| raise(Error::NumberRange)).into())
             }
-            // SAFETY: a sequence that does not exist is an error.
-            Column::Next(sequence) => unsafe {
-                direct_function_call::<i64>(pg_sys::nextval_oid, &[sequence.into_datum()]).into_datum()
-            },
+            Column::Next(sequence) => next(*sequence),
         }
     }
 }
 
-/// Writes to a table of schema `tasker`. After an error the server closes what is open.
+/// The next number of a sequence.
+fn next(sequence: Oid) -> Option<Datum> {
+    // SAFETY: a sequence that does not exist is an error.
+    unsafe { direct_function_call::<i64>(pg_sys::nextval_oid, &[sequence.into_datum()]).into_datum() }
+}
+
+/// Writes to a table of ours, or to a queue. After an error the server closes what is open.
 pub struct Writer {
     relation: Relation,
     columns: Vec<(AttrNumber, Column)>,
@@ -81,10 +85,17 @@ impl Writer {
     /// # Safety
     /// In a statement, and used before it ends.
     pub unsafe fn open(name: &CStr) -> Writer {
+        // SAFETY: see there.
+        unsafe { Writer::open_in(c"tasker", name) }
+    }
+
+    /// # Safety
+    /// In a statement, and used before it ends.
+    pub unsafe fn open_in(schema: &CStr, name: &CStr) -> Writer {
         // SAFETY: look-ups in catalogs; an unknown table is an error.
         unsafe {
             pg_sys::PreventCommandIfReadOnly(c"INSERT".as_ptr());
-            Writer { relation: open(name, pg_sys::RowExclusiveLock), columns: Vec::new() }
+            Writer { relation: open_in(schema, name, pg_sys::RowExclusiveLock), columns: Vec::new() }
         }
     }
 
@@ -105,6 +116,26 @@ impl Writer {
     /// # Safety
     /// The column is an identity column.
     pub unsafe fn number(self, name: &CStr, sequence: &CStr) -> Writer {
+        // SAFETY: see there.
+        unsafe {
+            let sequence = self.sequence(name, sequence);
+            self.set(name, Column::Next(sequence))
+        }
+    }
+
+    /// So many of these numbers.
+    ///
+    /// # Safety
+    /// The column is an identity column.
+    pub unsafe fn numbers(&self, name: &CStr, sequence: &CStr, count: usize) -> Elements {
+        // SAFETY: see there.
+        unsafe {
+            let sequence = self.sequence(name, sequence);
+            (0..count).map(|_| next(sequence)).collect()
+        }
+    }
+
+    unsafe fn sequence(&self, name: &CStr, sequence: &CStr) -> Oid {
         // SAFETY: the table is open; a column that is none is an error.
         unsafe {
             // By its name first: to ask the column reads the catalog of dependencies, 27,000 instructions.
@@ -117,7 +148,7 @@ impl Writer {
                 let own = pg_sys::getIdentitySequence(self.relation, column, false);
                 id = own;
             }
-            self.set(name, Column::Next(id))
+            id
         }
     }
 
@@ -130,7 +161,12 @@ impl Writer {
         });
         // SAFETY: the table is open, and the values are of its columns' types.
         unsafe {
-            let past = is_plain(self.relation) && self.knows_defaults();
+            let wakes = only_wakes(self.relation);
+            let has_others = !wakes && !(*self.relation).trigdesc.is_null();
+            let past = has_plain_rows(self.relation) && !has_others && self.knows_defaults();
+            if past && wakes {
+                wake::_wake();
+            }
             match rows.unwrap_or_default() {
                 0 => {}
                 rows if past => Past::open(&self).append(rows, key),
@@ -210,19 +246,36 @@ unsafe fn open(name: &CStr, lock: u32) -> Relation {
 unsafe fn open_in(schema: &CStr, name: &CStr, lock: u32) -> Relation {
     // SAFETY: look-ups in catalogs; an unknown table is an error.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(schema.as_ptr(), false);
-        pg_sys::table_open(pg_sys::get_relname_relid(name.as_ptr(), schema), lock as i32)
+        let id = pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(schema.as_ptr(), false));
+        if id == Oid::INVALID {
+            // It says so.
+            let name = pg_sys::makeRangeVar(schema.as_ptr().cast_mut(), name.as_ptr().cast_mut(), -1);
+            return pg_sys::table_openrv(name, lock as i32);
+        }
+        pg_sys::table_open(id, lock as i32)
     }
 }
 
 unsafe fn attribute(table: Relation, name: &CStr) -> AttrNumber {
+    // SAFETY: the table is open.
+    unsafe { named(table, name) }.map_or_else(|| error!("column {name:?} is missing"), |column| column.attnum)
+}
+
+/// The column of this name, if it is of this type.
+///
+/// # Safety
+/// The table is open.
+pub unsafe fn column(table: Relation, name: &CStr, of_type: Oid) -> Option<AttrNumber> {
+    // SAFETY: see above.
+    unsafe { named(table, name) }.filter(|column| column.atttypid == of_type).map(|column| column.attnum)
+}
+
+unsafe fn named<'a>(table: Relation, name: &CStr) -> Option<&'a pg_sys::FormData_pg_attribute> {
     // SAFETY: the table is open. Its description is at hand, where a look into the catalog takes 600 instructions.
     unsafe {
         (1..=(*(*table).rd_att).natts as AttrNumber)
             .map(|number| description(table, number))
             .find(|column| !column.attisdropped && CStr::from_ptr(column.attname.data.as_ptr()) == name)
-            .map(|column| column.attnum)
-            .unwrap_or_else(|| error!("column {name:?} is missing"))
     }
 }
 
@@ -257,6 +310,30 @@ unsafe fn bigint(slot: *mut TupleTableSlot, column: AttrNumber) -> i64 {
 /// Whether a write is nothing but rows of a heap, CHECK constraints and entries of indexes.
 unsafe fn is_plain(table: Relation) -> bool {
     // SAFETY: the table is open.
+    unsafe { (*table).trigdesc.is_null() && has_plain_rows(table) }
+}
+
+/// Whether all that a table has of triggers is the one that wakes the orchestrators, once a statement that inserts.
+unsafe fn only_wakes(table: Relation) -> bool {
+    // SAFETY: the table is open; what comes back of catalogs is this call's.
+    unsafe {
+        (*table).trigdesc.as_ref().is_some_and(|triggers| {
+            let trigger = &*triggers.triggers;
+            let name = pg_sys::get_func_name(trigger.tgfoid);
+            triggers.numtriggers == 1
+                && !name.is_null()
+                && CStr::from_ptr(name) == c"_wake_trigger"
+                && pg_sys::get_func_namespace(trigger.tgfoid) == pg_sys::get_namespace_oid(c"tasker".as_ptr(), false)
+        })
+    }
+}
+
+/// The same, whatever triggers it may have.
+///
+/// # Safety
+/// The table is open.
+pub unsafe fn has_plain_rows(table: Relation) -> bool {
+    // SAFETY: see above.
     unsafe {
         let kind = &*(*table).rd_rel;
         let constraints = (*(*table).rd_att).constr.as_ref();
@@ -267,8 +344,7 @@ unsafe fn is_plain(table: Relation) -> bool {
             let is_virtual = false;
             constraints.has_generated_stored || is_virtual
         };
-        (*table).trigdesc.is_null()
-            && (*table).rd_rules.is_null()
+        (*table).rd_rules.is_null()
             && !kind.relrowsecurity
             && kind.relkind == pg_sys::RELKIND_RELATION as i8
             && !kind.relispartition

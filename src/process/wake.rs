@@ -29,7 +29,7 @@ thread_local! {
 
 /// Notes that the orchestrators of this database have work once this transaction commits.
 #[pg_extern(volatile)]
-fn _wake() {
+pub fn _wake() {
     note(|notes| notes.orchestrator = true);
 }
 

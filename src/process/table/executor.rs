@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys::{AttrNumber, Datum, Oid, SPIPlanPtr};
 use pgrx::prelude::*;
+use pgrx::spi::quote_identifier;
 
 use super::read::Key;
 use super::{Column, Writer, description};
@@ -21,7 +22,7 @@ pub unsafe fn insert(write: &Writer, rows: usize) {
         let names: Vec<_> = columns.iter().map(|(number, _)| name(write, *number)).collect();
         let statement = Statement::prepare(
             &format!(
-                "insert into tasker.{} ({}) overriding system value values ({})",
+                "insert into {} ({}) overriding system value values ({})",
                 table(write),
                 names.join(", "),
                 (1..=names.len()).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
@@ -49,7 +50,7 @@ pub unsafe fn update(write: &Writer, key: Key, keys: &[Option<Datum>], zero: Opt
         });
         let statement = Statement::prepare(
             &format!(
-                "update tasker.{} set {} where {} = $1 {}",
+                "update {} set {} where {} = $1 {}",
                 table(write),
                 changes.collect::<Vec<_>>().join(", "),
                 key.column.to_string_lossy(),
@@ -111,8 +112,13 @@ impl Drop for Statement {
 }
 
 unsafe fn table(write: &Writer) -> String {
-    // SAFETY: the table is open.
-    unsafe { CStr::from_ptr((*(*write.relation).rd_rel).relname.data.as_ptr()).to_string_lossy().into() }
+    // SAFETY: the table is open; its schema is there.
+    unsafe {
+        let about = &*(*write.relation).rd_rel;
+        let schema = CStr::from_ptr(pg_sys::get_namespace_name(about.relnamespace));
+        let name = |name: &CStr| quote_identifier(name.to_string_lossy());
+        format!("{}.{}", name(schema), name(CStr::from_ptr(about.relname.data.as_ptr())))
+    }
 }
 
 unsafe fn name(write: &Writer, number: AttrNumber) -> String {

@@ -23,6 +23,8 @@ impl Operator {
     pub const TEXT_IS: Operator = Operator::new(pg_sys::F_TEXTEQ, pg_sys::BTEqualStrategyNumber);
     pub const OID_IS: Operator = Operator::new(pg_sys::F_OIDEQ, pg_sys::BTEqualStrategyNumber);
     pub const BIGINT_BELOW: Operator = Operator::new(pg_sys::F_INT8LT, pg_sys::BTLessStrategyNumber);
+    pub const BIGINT_UPTO: Operator = Operator::new(pg_sys::F_INT8LE, pg_sys::BTLessEqualStrategyNumber);
+    pub const BIGINT_ABOVE: Operator = Operator::new(pg_sys::F_INT8GT, pg_sys::BTGreaterStrategyNumber);
     pub const TIME_FROM: Operator = Operator::new(pg_sys::F_TIMESTAMPTZ_GE, pg_sys::BTGreaterEqualStrategyNumber);
     pub const TIME_AFTER: Operator = Operator::new(pg_sys::F_TIMESTAMPTZ_GT, pg_sys::BTGreaterStrategyNumber);
 
@@ -122,13 +124,7 @@ pub unsafe fn is_index_by((schema, table): (&CStr, &CStr), index: &CStr, column:
         if table == Oid::INVALID || index == Oid::INVALID || pg_sys::IndexGetRelation(index, true) != table {
             return false;
         }
-        let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
-        let (is_btree, about) = ((*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID, &*(*index).rd_index);
-        let number = pg_sys::get_attnum(table, column.as_ptr());
-        let by = *about.indkey.values.as_ptr();
-        let is_ready = about.indisvalid;
-        pg_sys::index_close(index, pg_sys::NoLock as i32);
-        is_btree && is_ready && by == number
+        Scan::is_by(index, pg_sys::get_attnum(table, column.as_ptr()))
     }
 }
 
@@ -202,7 +198,7 @@ impl<const N: usize> List<N> {
 }
 
 /// A scan of the rows whose first columns in an index compare to values.
-pub(super) struct Scan {
+pub struct Scan {
     index: Relation,
     scan: pg_sys::IndexScanDesc,
     keys: Vec<ScanKeyData>,
@@ -214,7 +210,18 @@ impl Scan {
         // SAFETY: the table is open; an unknown index is an error.
         unsafe {
             let id = pg_sys::get_relname_relid(index.as_ptr(), (*(*table).rd_rel).relnamespace);
-            let index = pg_sys::index_open(id, pg_sys::AccessShareLock as i32);
+            Scan::open_by(table, id, operators)
+        }
+    }
+
+    /// The same by the id of the index.
+    ///
+    /// # Safety
+    /// In a statement, with the table open; closed before it ends.
+    pub unsafe fn open_by(table: Relation, index: Oid, operators: &[Operator]) -> Scan {
+        // SAFETY: see above.
+        unsafe {
+            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
             let (snapshot, columns) = (pg_sys::GetActiveSnapshot(), operators.len() as i32);
             #[cfg(not(feature = "pg18"))]
             let scan = pg_sys::index_beginscan(table, index, snapshot, columns, 0);
@@ -232,8 +239,31 @@ impl Scan {
         }
     }
 
-    /// Begins with these values; they are of the columns' types.
-    pub(super) unsafe fn begin(&mut self, values: &[Datum]) {
+    /// Whether an index, if it is one, is by a column first.
+    ///
+    /// # Safety
+    /// In a transaction.
+    pub unsafe fn is_by(index: Oid, column: AttrNumber) -> bool {
+        if index == Oid::INVALID {
+            return false;
+        }
+        // SAFETY: what is opened is closed.
+        unsafe {
+            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+            let about = &*(*index).rd_index;
+            let is_by = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
+                && about.indisvalid
+                && *about.indkey.values.as_ptr() == column;
+            pg_sys::index_close(index, pg_sys::NoLock as i32);
+            is_by
+        }
+    }
+
+    /// Begins with these values.
+    ///
+    /// # Safety
+    /// They are of the columns' types.
+    pub unsafe fn begin(&mut self, values: &[Datum]) {
         for (key, value) in self.keys.iter_mut().zip(values) {
             key.sk_argument = *value;
         }
@@ -242,7 +272,10 @@ impl Scan {
     }
 
     /// Puts the next row, from an end on, into the slot; false where there is none.
-    pub(super) unsafe fn next(&mut self, from: End, slot: *mut TupleTableSlot) -> bool {
+    ///
+    /// # Safety
+    /// The slot is one of the table's.
+    pub unsafe fn next(&mut self, from: End, slot: *mut TupleTableSlot) -> bool {
         let direction = match from {
             End::First => pg_sys::ScanDirection::ForwardScanDirection,
             End::Last => pg_sys::ScanDirection::BackwardScanDirection,
@@ -251,7 +284,9 @@ impl Scan {
         unsafe { pg_sys::index_getnext_slot(self.scan, direction, slot) }
     }
 
-    pub(super) unsafe fn close(self) {
+    /// # Safety
+    /// In the statement in which it was opened.
+    pub unsafe fn close(self) {
         // SAFETY: opened in `open`.
         unsafe {
             pg_sys::index_endscan(self.scan);

@@ -145,7 +145,7 @@ impl Rows {
 
 /// Where this process has last seen rows. A look there costs a third of one by index, and a session comes back to the rows
 /// of a step a few times in its life. Whoever looks makes sure that the row is there.
-pub(super) mod places {
+pub mod places {
     use std::cell::RefCell;
     use std::collections::HashMap;
 
@@ -163,6 +163,12 @@ pub(super) mod places {
         // SAFETY: the table is open.
         let table = unsafe { (*table).rd_id };
         PLACES.with_borrow(|places| places.get(&(table, key)).copied())
+    }
+
+    pub unsafe fn forget(table: Relation, key: i64) {
+        // SAFETY: the table is open.
+        let table = unsafe { (*table).rd_id };
+        PLACES.with_borrow_mut(|places| places.remove(&(table, key)));
     }
 
     pub unsafe fn note(table: Relation, key: i64, place: ItemPointerData) {
@@ -261,7 +267,11 @@ impl<const N: usize> Reader<N> {
     }
 }
 
-pub(super) unsafe fn values<const N: usize>(slot: *mut TupleTableSlot, columns: [AttrNumber; N]) -> Values<N> {
+/// Columns of a row.
+///
+/// # Safety
+/// The slot has a place for each column of the table, and has been taken apart.
+pub unsafe fn values<const N: usize>(slot: *mut TupleTableSlot, columns: [AttrNumber; N]) -> Values<N> {
     columns.map(|column| {
         let place = (column - 1) as usize;
         // SAFETY: the slot has a place for each column of the table, and has been taken apart.
