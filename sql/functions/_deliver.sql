@@ -13,6 +13,9 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict error
 declare
+  at      timestamptz;
+  done    record;
+  pass    tasker._pass;
   settled bigint[] := '{}';
 begin
   -- It locks tasks: not after the caller's own writes, and not for as long as they may take.
@@ -33,11 +36,20 @@ begin
     perform tasker._check_results(_deliver.results, tasker._setting('max_payload_bytes')::integer);
     perform tasker._check_tasks('{worker}', array(select distinct (r ->> 'step_id')::bigint >> 16 from unnest(_deliver.results) r));
   end if;
-  if _deliver.advance then
+  if _deliver.advance and _deliver.results <> '{}' then
+    at := tasker.clock();
     -- What breaks in it (a row that was made inconsistent by hand, a message that is too large) must not keep the work from
     -- being delivered: a pass finds out what it is and sets that aside.
     begin
-      settled := tasker._advance(_deliver.results, tasker.clock());
+      done := tasker._advance_at_once(_deliver.results, at);
+      settled := done.settled;
+      if settled is null then
+        settled := tasker._advance(_deliver.results, at);
+      elsif done.over is not null then
+        pass := tasker._new_pass();
+        pass.over := done.over;
+        pass := tasker._finish(pass, at);
+      end if;
     exception when others then
       if tasker._is_of_the_system(sqlstate) then
         raise;

@@ -33,7 +33,12 @@ begin
 
   if tasker._identity_is_ours() then
     begin
-      pass := tasker._run_phases(batch, at);
+      pass := tasker._pass_at_once(batch, at);
+      if pass.accepted is null then
+        pass := tasker._run_phases(batch, at);
+      elsif pass.over <> '{}' then
+        pass := tasker._finish(pass, at);
+      end if;
       if not pass.more and tasker._setting('retention')::integer >= 0
         and pass.accepted + pass.settled + pass.fired + pass.started + pass.enqueued + pass.finished = 0 then
         pass := tasker._remove_finished(pass, at);

@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 
 use super::children::{Children, Parent};
 use super::rare;
+use super::results::Outcome;
 use super::spi::as_next_statement;
 use super::steps::{Transitions, write_complete, write_in_flight, write_transitions};
 use super::table::Column;
@@ -28,25 +29,17 @@ fn _end_successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     // SAFETY: the function is declared with these types.
     unsafe {
         let at = pg_getarg_datum(fcinfo, 1)?;
-        let mut outcomes = outcomes(fcinfo);
+        let outcomes = outcomes(fcinfo);
         let failed = outcomes.iter().any(|outcome| !outcome.success);
-        let parents: Vec<Parent> = succeeded(&outcomes).map(Outcome::parent).collect();
-        let children = Children::hold(&parents);
-        // A failure counts whatever becomes of its children.
-        outcomes.retain(|outcome| !(outcome.success && children.held_up.contains(&outcome.step_id)));
-
-        let over = as_next_statement(|| {
-            complete(&outcomes, at);
-            write_in_flight(outcomes.iter().map(|outcome| (outcome.namespace_id, outcome.template_id)), -1);
-            children.release(succeeded(&outcomes).map(|outcome| outcome.step_id))
-        });
-        let to_publish = rare::_any_events().then(|| bigints(succeeded(&outcomes).map(|outcome| outcome.step_id)));
+        let Endings { outcomes, children } = &Endings::hold(outcomes);
+        let over = as_next_statement(|| write(outcomes, children, at));
+        let to_publish = rare::_any_events().then(|| bigints(succeeded(outcomes).map(|outcome| outcome.step_id)));
         let tasks: BTreeSet<i64> = outcomes.iter().map(|outcome| task_of(outcome.step_id)).collect();
         let stuck = rare::any_stuck().then(|| bigints(tasks.into_iter()));
         let columns = [
-            bigints(children.ready.into_iter()),
+            bigints(children.ready.iter().copied()),
             array(over, pg_sys::INT8OID),
-            bigints(children.held_up.into_iter()),
+            bigints(children.held_up.iter().copied()),
             failed.into_datum(),
             to_publish.flatten(),
             stuck.flatten(),
@@ -55,22 +48,39 @@ fn _end_successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     }
 }
 
-/// How an attempt has ended.
-struct Outcome {
-    step_id: i64,
-    template_id: i64,
-    namespace_id: i64,
-    success: bool,
-    attempt: Option<Datum>,
-    from_state: Option<Datum>,
-    results: Option<Datum>,
-    metadata: Option<Datum>,
-    took_ms: Option<Datum>,
+/// Attempts that can end, and the children of those that succeeded.
+pub struct Endings {
+    pub outcomes: Vec<Outcome>,
+    pub children: Children,
 }
 
-impl Outcome {
-    fn parent(&self) -> Parent {
-        Parent { step_id: self.step_id, template_id: self.template_id }
+impl Endings {
+    /// Leaves out the successes with a child that somebody has locked.
+    ///
+    /// # Safety
+    /// In a statement; the caller holds the tasks and steps.
+    pub unsafe fn hold(mut outcomes: Vec<Outcome>) -> Endings {
+        let parent = |outcome: &Outcome| Parent { step_id: outcome.step_id, template_id: outcome.template_id };
+        let parents: Vec<Parent> = succeeded(&outcomes).map(parent).collect();
+        // SAFETY: see above.
+        let children = unsafe { Children::hold(&parents) };
+        // A failure counts whatever becomes of its children.
+        outcomes.retain(|outcome| !(outcome.success && children.held_up.contains(&outcome.step_id)));
+        Endings { outcomes, children }
+    }
+}
+
+/// Writes what the end of attempts means, and returns the tasks with nothing active left; of failures only that they are not
+/// in flight any more.
+///
+/// # Safety
+/// In a statement of its own after that in which they were held; `at` is a timestamptz.
+pub unsafe fn write(outcomes: &[Outcome], children: &Children, at: Datum) -> Vec<Datum> {
+    // SAFETY: see above.
+    unsafe {
+        complete(outcomes, at);
+        write_in_flight(outcomes.iter().map(|outcome| (outcome.namespace_id, outcome.template_id)), -1);
+        children.release(succeeded(outcomes).map(|outcome| outcome.step_id))
     }
 }
 
@@ -82,21 +92,7 @@ unsafe fn outcomes(fcinfo: FunctionCallInfo) -> Vec<Outcome> {
     // SAFETY: the argument is an array of outcomes, whose columns are of these types.
     unsafe {
         let composite = Composite::element_of_argument(fcinfo, 0);
-        let read = |one: Datum| {
-            let [step_id, attempt, from_state, namespace_id, template_id, success, results, _, metadata, took_ms] =
-                composite.columns(one);
-            Some(Outcome {
-                step_id: value(step_id)?,
-                template_id: value(template_id)?,
-                namespace_id: value(namespace_id)?,
-                success: value(success)?,
-                attempt,
-                from_state,
-                results,
-                metadata,
-                took_ms,
-            })
-        };
+        let read = |one: Datum| Outcome::of(composite.columns(one));
         elements(fcinfo, 0, composite.oid()).into_iter().flatten().flatten().filter_map(read).collect()
     }
 }

@@ -55,20 +55,47 @@ fn _enqueue_at_once(fcinfo: FunctionCallInfo) -> Option<i32> {
             let waits = known_to_wait.unwrap_or_else(|| rare::_anything_waits(namespace_id));
             return (!waits || _is_full(namespace_id)).then_some(0);
         }
-        let namespace = Namespace::read(namespace_id)?;
-        if !namespace.takes(step_ids.len() as i64, freed.into()) || rare::_any_claims() {
-            return None;
-        }
-        let queue = format!("{}_queue", namespace.name);
-        if queue::table(&queue).is_none() || queue::_queue_is_held(&queue) {
-            return None;
-        }
-        let rooms = namespace.rooms();
-        // Last of all: where nothing waits, to see that may take longest.
-        if any_of(&step_ids, &rooms) || known_to_wait.unwrap_or_else(|| namespace.anything_waits(&rooms)) {
-            return None;
-        }
+        let place =
+            Place { freed: usize::try_from(freed).unwrap_or_default(), waits: known_to_wait, ..Place::default() };
+        let namespace = place.of(namespace_id, &step_ids)?;
         Some(enqueue(namespace_id, &namespace.name, step_ids.into_iter(), pg_getarg_datum(fcinfo, 3)?))
+    }
+}
+
+/// Where steps may be enqueued at once.
+#[derive(Default)]
+pub struct Place<'a> {
+    /// How many attempts of the namespace the caller has ended.
+    pub freed: usize,
+    /// Those that it is about to end: their templates.
+    pub ending: &'a [i64],
+    /// Whether anything waits there, where the caller has looked.
+    pub waits: Option<bool>,
+}
+
+impl Place<'_> {
+    /// The namespace, where it takes these steps.
+    ///
+    /// # Safety
+    /// In a statement.
+    pub unsafe fn of(&self, namespace_id: i64, step_ids: &[i64]) -> Option<Namespace> {
+        // SAFETY: see above.
+        unsafe {
+            let (ending, freed) = (self.ending.len(), self.freed + self.ending.len());
+            let namespace = Namespace::read(namespace_id).filter(|one| one.takes(step_ids.len(), freed, ending))?;
+            if rare::_any_claims() {
+                return None;
+            }
+            let queue = format!("{}_queue", namespace.name);
+            if queue::table(&queue).is_none() || queue::_queue_is_held(&queue) {
+                return None;
+            }
+            let rooms = namespace.rooms();
+            let limited = self.ending.iter().any(|template| rooms.contains_key(template)) || any_of(step_ids, &rooms);
+            // Last of all: where nothing waits, to see that may take longest.
+            let waits = || self.waits.unwrap_or_else(|| namespace.anything_waits(&rooms));
+            if limited || waits() { None } else { Some(namespace) }
+        }
     }
 }
 
@@ -88,9 +115,11 @@ unsafe fn any_of(step_ids: &[i64], templates: &BTreeMap<i64, i64>) -> bool {
     }
 }
 
+/// See `_enqueue`.
+///
 /// # Safety
 /// In a statement; `at` is a timestamptz.
-unsafe fn enqueue(namespace_id: i64, namespace: &str, step_ids: impl Iterator<Item = i64>, at: Datum) -> i32 {
+pub unsafe fn enqueue(namespace_id: i64, namespace: &str, step_ids: impl Iterator<Item = i64>, at: Datum) -> i32 {
     // SAFETY: see above; columns and arguments are of these types.
     unsafe {
         let mut time = [0; pg_sys::MAXDATELEN as usize + 1];

@@ -15,7 +15,7 @@ fn _system_identifier() -> i64 {
 
 /// Whether this engine belongs to this cluster and database. NULL: it belongs to none yet (no namespace was created).
 #[pg_extern(stable, parallel_safe)]
-fn _identity_is_ours() -> Option<bool> {
+pub fn _identity_is_ours() -> Option<bool> {
     // SAFETY: in a statement, and the columns are of these types.
     unsafe {
         let [cluster, database] = at_end(

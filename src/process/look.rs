@@ -50,6 +50,8 @@ pub struct Names {
 }
 
 impl Names {
+    pub const ALL: Names = Names { lists: [None, None], filter: 0 };
+
     /// # Safety
     /// Two arguments from `first` on are arrays of text; used as long as the call lasts.
     pub unsafe fn of(fcinfo: FunctionCallInfo, first: usize) -> Names {
@@ -113,7 +115,7 @@ pub unsafe fn look(queue_name: &str, qty: i32, from: Begin, names: &Names) -> Fo
 
 /// Notes that a message of a queue is looked at again after `milliseconds`, wherever the queue's mark stands then.
 #[pg_extern(volatile)]
-fn _hold_message(queue_name: &str, msg_id: i64, milliseconds: i32) {
+pub fn _hold_message(queue_name: &str, msg_id: i64, milliseconds: i32) {
     if let Some(key) = key(queue_name, 0) {
         let at = clock::wall_micros() + i64::from(milliseconds) * 1000;
         change(|marks| marks.hold(key, msg_id, at));
@@ -128,7 +130,12 @@ fn _hold_message(queue_name: &str, msg_id: i64, milliseconds: i32) {
 )]
 fn _sweep_due(fcinfo: FunctionCallInfo) -> Option<i32> {
     // SAFETY: the function is declared with these types.
-    let key = unsafe { key(pg_getarg(fcinfo, 0)?, filter(fcinfo, 1)) }?;
+    unsafe { sweep_due(pg_getarg(fcinfo, 0)?, filter(fcinfo, 1)) }
+}
+
+/// The same, of those who ask for messages that this filter stands for; 0: for all.
+pub fn sweep_due(queue_name: &str, filter: u64) -> Option<i32> {
+    let key = key(queue_name, filter)?;
     let due = shmem::marks()?.share().due_in(key, clock::wall_micros())?;
     i32::try_from(due / 1000 + 1).ok()
 }

@@ -50,10 +50,11 @@ impl Namespace {
         }
     }
 
-    /// Whether it takes so many steps from somebody who has ended so many attempts. The number in flight does not rise by
-    /// what fills these places, unless the limit was lowered below it.
-    pub fn takes(&self, count: i64, freed: i64) -> bool {
-        let has_room = self.room().is_none_or(|room| count <= freed.min(room));
+    /// Whether it takes so many steps from somebody who has ended so many attempts, or is about to: some may still be counted
+    /// as in flight. The number in flight does not rise by what fills these places, unless the limit was lowered below it.
+    pub fn takes(&self, count: usize, freed: usize, still_counted: usize) -> bool {
+        let [count, freed, still_counted] = [count, freed, still_counted].map(|number| number as i64);
+        let has_room = self.room().is_none_or(|room| count <= freed.min(room + still_counted));
         !self.is_paused && !self.has_fault && self.deltas.len() <= MOST_PIECES && has_room
     }
 

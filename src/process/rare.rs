@@ -33,7 +33,7 @@ pub fn _any_events() -> bool {
 
 /// Whether events are held back, as somebody holds their queue.
 #[pg_extern(stable)]
-fn _any_held_events() -> bool {
+pub fn _any_held_events() -> bool {
     // SAFETY: see above.
     unsafe { any(c"held_events", c"held_events_pkey", &[]) }
 }
@@ -57,7 +57,7 @@ pub fn _anything_waits(namespace_id: i64) -> bool {
 
 /// The namespaces in which something waits that nobody has claimed; NULL where nothing does.
 #[pg_extern(stable)]
-fn _namespaces_that_wait() -> Option<Vec<i64>> {
+pub fn _namespaces_that_wait() -> Option<Vec<i64>> {
     let last = |below: Option<i64>| {
         let below = below.map(|id| (Operator::BIGINT_BELOW, id.into()));
         // SAFETY: the index is by namespace, a bigint.
@@ -88,7 +88,7 @@ fn _find_namespace(fcinfo: FunctionCallInfo) -> Option<i64> {
 
 /// When the first timer is due.
 #[pg_extern(stable)]
-fn _first_timer() -> Option<TimestampWithTimeZone> {
+pub fn _first_timer() -> Option<TimestampWithTimeZone> {
     // SAFETY: the column is a timestamptz.
     unsafe {
         let [fire_at] = at_end(End::First, (c"tasker", c"timers"), c"timers_due", &[], [c"fire_at"])?;
@@ -98,7 +98,7 @@ fn _first_timer() -> Option<TimestampWithTimeZone> {
 
 /// When the first namespace that is set aside after `at` is tried again.
 #[pg_extern(stable)]
-fn _first_retry_of_namespace(at: TimestampWithTimeZone) -> Option<TimestampWithTimeZone> {
+pub fn _first_retry_of_namespace(at: TimestampWithTimeZone) -> Option<TimestampWithTimeZone> {
     // SAFETY: the column is a timestamptz.
     unsafe {
         let mut namespaces = List::open(c"namespaces", c"namespaces_pkey", &[], [c"fault_until"]);
@@ -110,7 +110,7 @@ fn _first_retry_of_namespace(at: TimestampWithTimeZone) -> Option<TimestampWithT
 
 /// Whether a message of a queue is hidden; also where it cannot be told so quickly.
 #[pg_extern(stable)]
-fn _any_hidden(queue_name: &str) -> bool {
+pub fn _any_hidden(queue_name: &str) -> bool {
     let Ok(table) = CString::new(format!("q_{queue_name}")) else { return true };
     let Ok(index) = CString::new(format!("q_{queue_name}_vt_idx")) else { return true };
     // SAFETY: the index is by `vt`, a timestamptz.

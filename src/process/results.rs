@@ -13,7 +13,7 @@ use super::encoding::{Text, utf8};
 use super::steps;
 use super::table::read::{Reader, Values};
 use super::tasks::KEY as TASKS;
-use super::values::{Composite, array, row, value};
+use super::values::{Composite, array, copy, row, value};
 use crate::guc;
 use crate::workflow::jsonb;
 use crate::workflow::jsonb::read::{Value, fields};
@@ -32,8 +32,8 @@ struct Report<'a> {
     bytes: i32,
 }
 
-fn reports<'a>(messages: &'a Array<'_, &'_ [u8]>) -> impl Iterator<Item = Report<'a>> {
-    (1..).zip(messages.iter()).map(|(n, message)| {
+fn reports<'a>(messages: impl Iterator<Item = Option<&'a [u8]>>) -> impl Iterator<Item = Report<'a>> {
+    (1..).zip(messages).map(|(n, message)| {
         let content = message.unwrap_or_default();
         let says = step_result(content);
         let bytes = i32::try_from(content.len() + size_of::<u32>()).unwrap_or(i32::MAX);
@@ -121,7 +121,7 @@ fn _read_results(
         name!(bytes, i32),
     ),
 > {
-    let rows: Vec<_> = reports(&messages)
+    let rows: Vec<_> = reports(messages.iter())
         .map(|report| {
             let (error, says) = (report.error(), report.says);
             let step_id = says.step_id.filter(|_| report.fault.is_none());
@@ -151,8 +151,13 @@ fn _read_results(
     sql = "create function tasker._tasks_if_held(results jsonb[]) returns bigint[] volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _tasks_if_held(results: Array<&[u8]>) -> Option<Vec<i64>> {
+    tasks_if_held(results.iter())
+}
+
+/// See there.
+pub fn tasks_if_held<'a>(results: impl Iterator<Item = Option<&'a [u8]>>) -> Option<Vec<i64>> {
     let tasks: BTreeSet<i64> =
-        results.iter().flatten().filter_map(|content| step_result(content).step_id).map(task_of).collect();
+        results.flatten().filter_map(|content| step_result(content).step_id).map(task_of).collect();
     // SAFETY: in a statement, and closed before it ends.
     let held = unsafe {
         let mut table = Reader::open(c"tasks", TASKS, []);
@@ -181,24 +186,104 @@ fn _tasks_if_held(results: Array<&[u8]>) -> Option<Vec<i64>> {
 fn _hold_attempts(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let queued = pg_getarg(fcinfo, 1).unwrap_or_default();
-        let mut held = Held::open(queued, Composite::element_of(fcinfo, 1));
-        if let Some(messages) = pg_getarg::<Array<&[u8]>>(fcinfo, 0) {
-            let mut reports: Vec<(i64, Report)> = reports(&messages)
-                .filter(|report| report.fault.is_none())
-                .filter(|report| queued || report.says.attempt.is_some() && report.bytes <= held.max_bytes)
-                .filter_map(|report| Some((report.says.step_id?, report)))
-                .collect();
-            reports.sort_by_key(|(step_id, report)| (*step_id, report.n));
-            for of_step in reports.chunk_by(|(step_id, _), (next, _)| step_id == next) {
-                check_for_interrupts!();
-                if !held.take(of_step) {
-                    break;
-                }
-            }
-        }
-        held.into_row(fcinfo)
+        let messages = pg_getarg::<Array<&[u8]>>(fcinfo, 0);
+        let attempts = hold(messages.iter().flat_map(Array::iter), pg_getarg(fcinfo, 1).unwrap_or_default());
+        let outcome = Composite::element_of(fcinfo, 1);
+        let outcomes = attempts.outcomes.iter().map(|one| outcome.value(one.columns())).collect();
+        let places = |list: Vec<i64>| array(list.into_iter().map(Datum::from).collect(), pg_sys::INT8OID);
+        let only_namespace = attempts.only_namespace.into_datum();
+        let columns = [array(outcomes, outcome.oid()), places(attempts.settled), places(attempts.held), only_namespace];
+        row(fcinfo, columns)
     }
+}
+
+/// What `_hold_attempts` has found.
+pub struct Attempts {
+    pub outcomes: Vec<Outcome>,
+    pub settled: Vec<i64>,
+    pub held: Vec<i64>,
+    pub only_namespace: Option<i64>,
+}
+
+/// How an attempt has ended.
+pub struct Outcome {
+    pub step_id: i64,
+    pub template_id: i64,
+    pub namespace_id: i64,
+    pub success: bool,
+    /// An integer.
+    pub attempt: Option<Datum>,
+    /// A text.
+    pub from_state: Option<Datum>,
+    /// A jsonb, as the others.
+    pub results: Option<Datum>,
+    pub error: Option<Datum>,
+    pub metadata: Option<Datum>,
+    /// An integer.
+    pub took_ms: Option<Datum>,
+}
+
+impl Outcome {
+    /// As a row of type `_outcome`.
+    fn columns(&self) -> [Option<Datum>; 10] {
+        [
+            self.step_id.into_datum(),
+            self.attempt,
+            self.from_state,
+            self.namespace_id.into_datum(),
+            self.template_id.into_datum(),
+            self.success.into_datum(),
+            self.results,
+            self.error,
+            self.metadata,
+            self.took_ms,
+        ]
+    }
+
+    /// # Safety
+    /// The columns of such a row.
+    pub unsafe fn of(columns: [Option<Datum>; 10]) -> Option<Outcome> {
+        let [step_id, attempt, from_state, namespace_id, template_id, success, results, error, metadata, took_ms] =
+            columns;
+        // SAFETY: see above.
+        unsafe {
+            Some(Outcome {
+                step_id: value(step_id)?,
+                template_id: value(template_id)?,
+                namespace_id: value(namespace_id)?,
+                success: value(success)?,
+                attempt,
+                from_state,
+                results,
+                error,
+                metadata,
+                took_ms,
+            })
+        }
+    }
+}
+
+/// See `_hold_attempts`.
+///
+/// # Safety
+/// In a statement.
+pub unsafe fn hold<'a>(messages: impl Iterator<Item = Option<&'a [u8]>>, queued: bool) -> Attempts {
+    // SAFETY: closed below.
+    let mut held = unsafe { Held::open(queued) };
+    let mut reports: Vec<(i64, Report)> = reports(messages)
+        .filter(|report| report.fault.is_none())
+        .filter(|report| queued || report.says.attempt.is_some() && report.bytes <= held.max_bytes)
+        .filter_map(|report| Some((report.says.step_id?, report)))
+        .collect();
+    reports.sort_by_key(|(step_id, report)| (*step_id, report.n));
+    for of_step in reports.chunk_by(|(step_id, _), (next, _)| step_id == next) {
+        check_for_interrupts!();
+        // SAFETY: see above.
+        if !unsafe { held.take(of_step) } {
+            break;
+        }
+    }
+    held.close()
 }
 
 /// Tasks and steps that are being locked, and what has been found.
@@ -209,11 +294,10 @@ struct Held {
     task: Option<(i64, Task)>,
     queued: bool,
     max_bytes: i32,
-    outcome: Composite,
 
-    outcomes: Vec<Datum>,
-    settled: Vec<Datum>,
-    held: Vec<Datum>,
+    outcomes: Vec<Outcome>,
+    settled: Vec<i64>,
+    held: Vec<i64>,
     /// The least and the greatest.
     namespaces: Option<(i64, i64)>,
 }
@@ -230,7 +314,7 @@ enum Task {
 }
 
 impl Held {
-    unsafe fn open(queued: bool, outcome: Composite) -> Held {
+    unsafe fn open(queued: bool) -> Held {
         let columns = [c"attempts", c"state", c"reported_at", c"reported_status", c"results", c"last_error"];
         // SAFETY: in a statement, and closed before it ends.
         unsafe {
@@ -240,7 +324,6 @@ impl Held {
                 task: None,
                 queued,
                 max_bytes: guc::max_payload_bytes(),
-                outcome,
                 outcomes: Vec::new(),
                 settled: Vec::new(),
                 held: Vec::new(),
@@ -261,7 +344,7 @@ impl Held {
                 Task::Unknown => return true,
             };
             let Some(step) = self.steps.lock(*step_id) else { return true };
-            self.held.extend(reports.iter().map(|(_, report)| Datum::from(report.n)));
+            self.held.extend(reports.iter().map(|(_, report)| report.n));
             let (first, last) = self.namespaces.unwrap_or((namespace, namespace));
             self.namespaces = Some((first.min(namespace), last.max(namespace)));
 
@@ -298,10 +381,10 @@ impl Held {
     /// The report ends the attempt that is in flight.
     unsafe fn settle(&mut self, step_id: i64, report: &Report, step: Values<6>, namespace: i64, template: i64) {
         let [attempts, state, reported_at, reported_status, results, last_error] = step;
-        // SAFETY: the columns are of these types, and the outcome is put together at once.
+        // SAFETY: the columns are of these types, and what they point to is copied at once.
         unsafe {
             let (success, results, error, metadata) = if reported_at.is_some() {
-                (value(reported_status) == Some("success"), results, last_error, true)
+                (value(reported_status) == Some("success"), copy(results), copy(last_error), true)
             } else if report.bytes > self.max_bytes {
                 (false, None, report.too_large(self.max_bytes), false)
             } else {
@@ -309,31 +392,26 @@ impl Held {
                 (report.says.success, results.into_datum(), report.error().into_datum(), true)
             };
             let metadata = report.says.metadata.filter(|_| metadata).map(jsonb::alone);
-            self.settled.push(report.n.into());
-            self.outcomes.push(self.outcome.value([
-                step_id.into_datum(),
-                attempts,
-                state,
-                namespace.into_datum(),
-                template.into_datum(),
-                success.into_datum(),
+            self.settled.push(report.n);
+            self.outcomes.push(Outcome {
+                step_id,
+                template_id: template,
+                namespace_id: namespace,
+                success,
+                attempt: attempts,
+                from_state: copy(state),
                 results,
                 error,
-                metadata.into_datum(),
-                report.says.took_ms.into_datum(),
-            ]));
+                metadata: metadata.into_datum(),
+                took_ms: report.says.took_ms.into_datum(),
+            });
         }
     }
 
-    unsafe fn into_row(self, fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+    fn close(self) -> Attempts {
         self.tasks.close();
         self.steps.close();
-        let only_namespace = self.namespaces.filter(|(first, last)| first == last).map(|(first, _)| first.into());
-        // SAFETY: as the function is declared.
-        unsafe {
-            let outcomes = array(self.outcomes, self.outcome.oid());
-            let (settled, held) = (array(self.settled, pg_sys::INT8OID), array(self.held, pg_sys::INT8OID));
-            row(fcinfo, [outcomes, settled, held, only_namespace])
-        }
+        let only_namespace = self.namespaces.filter(|(first, last)| first == last).map(|(first, _)| first);
+        Attempts { outcomes: self.outcomes, settled: self.settled, held: self.held, only_namespace }
     }
 }

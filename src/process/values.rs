@@ -116,6 +116,23 @@ pub unsafe fn value<T: FromDatum>(column: Option<Datum>) -> Option<T> {
     column.and_then(|datum| unsafe { T::from_datum(datum, false) })
 }
 
+/// The same value in memory of the caller's, as it is stored.
+///
+/// # Safety
+/// It is of a type of variable length.
+pub unsafe fn copy(column: Option<Datum>) -> Option<Datum> {
+    column.map(|datum| {
+        let from: *const pg_sys::varlena = datum.cast_mut_ptr();
+        // SAFETY: see above.
+        unsafe {
+            let size = pgrx::varsize_any(from);
+            let to: *mut u8 = pg_sys::palloc(size).cast();
+            to.copy_from_nonoverlapping(from.cast(), size);
+            to.into()
+        }
+    })
+}
+
 /// A composite type.
 #[derive(Clone, Copy)]
 pub struct Composite(TupleDesc);
