@@ -3,14 +3,16 @@
     python plain_worker.py NAMESPACE HANDLERS [CONNECTION]
     python plain_worker.py fulfillment order_handlers "host=db dbname=shop"
 
-HANDLERS is a module with a dict of that name, from handler.callable to function. Without CONNECTION the usual
-PGHOST, PGDATABASE, ... count. SIGTERM and SIGINT: finishes the step at hand, gives back the rest, ends.
+HANDLERS is a module in the current directory, or beside this file, with a dict of that name, from handler.callable to
+function. Without CONNECTION the usual PGHOST, PGDATABASE, ... count. SIGTERM and SIGINT: finishes the step at hand,
+gives back the rest, ends.
 
 At least once: a message is hidden from others for VISIBILITY seconds, and deleted in the transaction that sends its
 result. A worker that dies in between did the step for nothing; the message comes back and somebody does it again.
 """
 
 import importlib
+import os
 import signal
 import sys
 import time
@@ -59,6 +61,7 @@ def run(db, handlers, message):
 
 
 def main(namespace, handlers_module, connection=""):
+    sys.path.insert(0, os.getcwd())
     handlers = importlib.import_module(handlers_module).HANDLERS
     queue = f"{namespace}_queue"
     for number in (signal.SIGTERM, signal.SIGINT):
