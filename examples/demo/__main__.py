@@ -1,6 +1,6 @@
 """The demo: a cluster of its own, two templates, workers in Python and bash, a few hundred tasks, and what came of them.
 
-Run by scripts/demo. KEEP=1 leaves the cluster running.
+Run by scripts/demo. KEEP=1 leaves the cluster running, until the next demo removes it.
 """
 
 import os
@@ -64,7 +64,7 @@ def farewell(cluster, good, keep):
         print(f"\nThe demo did not end as it should. Logs: {LOG}", file=sys.stderr)
     if keep:
         heading("The cluster goes on")
-        print(f"  {cluster.psql(DATABASE)}\n  scripts/cluster remove {cluster.home}   # stops it and deletes it")
+        print(f"  {cluster.psql(DATABASE)}\n  scripts/cluster remove {cluster.home}   # stops it and deletes it, as the next demo does")
     else:
         print(f"\nTo look around yourself: make demo KEEP=1, then {cluster.psql(DATABASE)}")
 
