@@ -162,7 +162,7 @@ def judge(faults):
         print(f"  {fault}")
     if len(faults) > 20:
         print(f"  and {len(faults) - 20} more")
-    print("  no" if faults else "  yes: every outcome, result and report is what was computed beforehand, or in another way")
+    print("  no" if faults else "  yes: all tasks and steps ended as foreseen, and the reports agree with one query over the sales")
     return not faults
 
 
