@@ -22,10 +22,11 @@ setup-tests: setup
 build: setup ## build the extension
 	@scripts/install build
 
+# It says how to go on only to whoever asked for it, not to whoever asked for the demo.
 install: setup ## build the extension and install it into the server
-	@scripts/install
+	@scripts/install $(if $(filter install,$(MAKECMDGOALS)),guide)
 
-demo: install ## run workflows with real workers on a private cluster (KEEP=1 leaves it running)
+demo: install ## run workflows with real workers on a private cluster (KEEP=1 leaves it running until the next)
 	@scripts/demo
 
 psql: install ## psql on a private cluster that has the extension

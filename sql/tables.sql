@@ -63,7 +63,7 @@ create index task_templates_with_events on tasker.task_templates (template_id) w
 create index task_templates_limited on tasker.task_templates (namespace_id) where max_in_flight is not null;
 comment on table tasker.task_templates is 'Named, versioned, immutable DAG definitions. Only retired_at ever changes.';
 comment on column tasker.task_templates.namespace is 'The name of its namespace, which never changes: a request finds its template in one table.';
-comment on column tasker.task_templates.definition is 'The normal form of the definition: every field present, older layouts translated.';
+comment on column tasker.task_templates.definition is 'The normal form of the definition, as get_template() returns it.';
 comment on column tasker.task_templates.task_events is 'Which ends of a task are published: completed, failed, cancelled.';
 comment on column tasker.task_templates.step_events is 'Which ends of a step are published: completed, failed.';
 comment on column tasker.task_templates.max_steps_in_process is

@@ -1,6 +1,6 @@
 """The demo: a cluster of its own, two templates, workers in Python and bash, a few hundred tasks, and what came of them.
 
-Run by scripts/demo. KEEP=1 leaves the cluster running.
+Run by scripts/demo. KEEP=1 leaves the cluster running, until the next demo removes it.
 """
 
 import os
@@ -64,7 +64,7 @@ def farewell(cluster, good, keep):
         print(f"\nThe demo did not end as it should. Logs: {LOG}", file=sys.stderr)
     if keep:
         heading("The cluster goes on")
-        print(f"  {cluster.psql(DATABASE)}\n  scripts/cluster remove {cluster.home}   # stops it and deletes it")
+        print(f"  {cluster.psql(DATABASE)}\n  scripts/cluster remove {cluster.home}   # stops it and deletes it, as the next demo does")
     else:
         print(f"\nTo look around yourself: make demo KEEP=1, then {cluster.psql(DATABASE)}")
 
@@ -162,7 +162,7 @@ def judge(faults):
         print(f"  {fault}")
     if len(faults) > 20:
         print(f"  and {len(faults) - 20} more")
-    print("  no" if faults else "  yes: every outcome, result and report is what was computed beforehand, or in another way")
+    print("  no" if faults else "  yes: all tasks and steps ended as foreseen, and the reports agree with one query over the sales")
     return not faults
 
 

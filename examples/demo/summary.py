@@ -18,9 +18,10 @@ from tasker.tasks t
 join tasker.template_steps ts using (template_id)
 left join tasker.steps s on s.task_id = t.task_id and s.template_step_id = ts.template_step_id
 where t.task_id = %s order by ts.level, ts.step_index"""
-# What one pass did has one time: a task starts before its steps and ends after them.
+# What one pass did has one time, that of its beginning: a task starts before its steps and ends after them. It may find a
+# request that came a moment later; first comes the request all the same.
 HISTORY = """
-select h.created_at, h.what, h.attempt, coalesce(h.from_state, '-') || ' -> ' || h.to_state,
+select max(h.created_at) over line, h.what, h.attempt, coalesce(h.from_state, '-') || ' -> ' || h.to_state,
        coalesce(h.metadata #>> '{error,message}', '')
 from (
   select tr.created_at, 'task' as what, null::integer as attempt, tr.from_state, tr.to_state, tr.metadata,
@@ -33,7 +34,8 @@ from (
   join tasker.step_transitions tr on tr.step_id = s.step_id
   where s.task_id = %(task)s
 ) h
-order by h.created_at, h.place, h.id"""
+window line as (order by h.from_state is not null, h.created_at, h.place, h.id)
+order by h.from_state is not null, h.created_at, h.place, h.id"""
 
 
 def numbers(db):

@@ -3,8 +3,9 @@
     python function_worker.py NAMESPACE HANDLERS [--steps a,b] [--lease SECONDS] [--qty N] [--connection CONNINFO]
     python function_worker.py analytics report_handlers --steps transform_totals,transform_regions,load
 
-HANDLERS is a module with a dict of that name, from handler.callable to function. Without --connection the usual
-PGHOST, PGDATABASE, ... count. SIGTERM and SIGINT: finishes the step at hand, gives back the rest untried, ends.
+HANDLERS is a module in the current directory, or beside this file, with a dict of that name, from handler.callable to
+function. Without --connection the usual PGHOST, PGDATABASE, ... count. SIGTERM and SIGINT: finishes the step at hand,
+gives back the rest untried, ends.
 
 A step's writes and its completion are one transaction: either both are there or neither. When the attempt has been
 given to somebody else or cancelled meanwhile, complete_step raises, and the writes are undone with it.
@@ -15,6 +16,7 @@ import importlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -81,6 +83,7 @@ def work(db, handlers, step_id, attempt, message):
 
 
 def main(options):
+    sys.path.insert(0, os.getcwd())
     handlers = importlib.import_module(options.handlers).HANDLERS
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

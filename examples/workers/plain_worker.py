@@ -1,16 +1,18 @@
-"""A worker that knows nothing but pgmq: it reads messages, runs handlers, sends results.
+"""A worker that uses plain pgmq: it reads messages, runs handlers, sends results.
 
     python plain_worker.py NAMESPACE HANDLERS [CONNECTION]
     python plain_worker.py fulfillment order_handlers "host=db dbname=shop"
 
-HANDLERS is a module with a dict of that name, from handler.callable to function. Without CONNECTION the usual
-PGHOST, PGDATABASE, ... count. SIGTERM and SIGINT: finishes the step at hand, gives back the rest, ends.
+HANDLERS is a module in the current directory, or beside this file, with a dict of that name, from handler.callable to
+function. Without CONNECTION the usual PGHOST, PGDATABASE, ... count. SIGTERM and SIGINT: finishes the step at hand,
+gives back the rest, ends.
 
 At least once: a message is hidden from others for VISIBILITY seconds, and deleted in the transaction that sends its
 result. A worker that dies in between did the step for nothing; the message comes back and somebody does it again.
 """
 
 import importlib
+import os
 import signal
 import sys
 import time
@@ -30,7 +32,15 @@ def stop(*_):
     stopping = True
 
 
-def run(handlers, message):
+def results_of_parents(db, message):
+    execution = message["execution_context"]
+    if execution.get("results_omitted"):  # too large for a message: the one thing that has to be asked for
+        query = "select step_name, results from tasker.dependency_results(%s)"
+        return dict(db.execute(query, (message["step_id"],)).fetchall())
+    return {parent["step_name"]: parent["results"] for parent in execution["sequence"]}
+
+
+def run(db, handlers, message):
     """The result of one attempt, as the object that goes to the orchestrator."""
     # What is not a step message makes a result without step_id: the orchestrator keeps it among the rejected ones.
     result = {key: message.get(key) for key in ("step_id", "task_id", "attempt")}
@@ -38,7 +48,7 @@ def run(handlers, message):
     try:
         payload, execution = message["step_payload"], message["execution_context"]
         task = execution["task"] | {"context": payload["task_context"]}
-        sequence = {parent["step_name"]: parent["results"] for parent in execution["sequence"]}
+        sequence = results_of_parents(db, message)
         step = execution["step"] | payload["step_context"] | {"attempt": message["attempt"]}
         handler = handlers.get(step["handler"]["callable"])
         if handler is None:
@@ -51,6 +61,7 @@ def run(handlers, message):
 
 
 def main(namespace, handlers_module, connection=""):
+    sys.path.insert(0, os.getcwd())
     handlers = importlib.import_module(handlers_module).HANDLERS
     queue = f"{namespace}_queue"
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -62,7 +73,7 @@ def main(namespace, handlers_module, connection=""):
             for msg_id, message in batch:
                 if stopping:
                     break
-                results.append(Jsonb(run(handlers, message)))
+                results.append(Jsonb(run(db, handlers, message)))
                 done.append(msg_id)
             with db.transaction():
                 if done:

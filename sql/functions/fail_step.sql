@@ -16,4 +16,4 @@ begin
     fail_step.orchestration_metadata, null);
 end $$;
 comment on function tasker.fail_step is
-  'Reports an attempt as failed, in the caller''s transaction. error: an object {message, error_type, retryable, status_code, backtrace, context} or a string. Tried again after a delay while retryable and attempts are left; orchestration_metadata may carry the server''s word on when: {"headers": {"retry-after": "60"}} or {"backoff_hint": {"type": "server_requested", "seconds": 60}}. Fenced as complete_step(): TK001, TK002.';
+  'Reports an attempt as failed, in the caller''s transaction. error: an object {message, error_type, retryable, status_code, backtrace, context}, or a JSON string, which is the message: ''"out of ink"'' or to_jsonb(text). Tried again after a delay while retryable and attempts are left; orchestration_metadata may carry the server''s word on when: {"headers": {"retry-after": "60"}} or {"backoff_hint": {"type": "server_requested", "seconds": 60}}. Fenced as complete_step(): TK001, TK002.';

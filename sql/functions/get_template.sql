@@ -14,4 +14,4 @@ begin
   return (select tt.definition from tasker.task_templates tt where tt.template_id = id);
 end $$;
 comment on function tasker.get_template(text, text, text) is
-  'The normal form of a template: a valid definition with every field present. Without a version, the highest that is not retired. Errors: 42704 when there is no such template (the hint says which there are), 22004 when namespace or name is NULL.';
+  'The normal form of a template: a valid definition, the environment applied, with every field present (of what lifecycle says of stuck tasks, only what was given). Without a version, the highest that is not retired. Errors: 42704 when there is no such template (the hint says which there are), 22004 when namespace or name is NULL.';

@@ -24,7 +24,7 @@ begin
   return tasker._store_template(compiled);
 end $$;
 comment on function tasker.register_template(text, text) is
-  'Registers a template from YAML or JSON and returns its template_id; creates a missing namespace with its queue. environment: which of the definition''s environments to apply. Identical content returns the id it has. Raises 22023 with every fault and its path in the detail, 42710 for other content under a version that exists.';
+  'Registers a template from YAML or JSON and returns its template_id; creates a missing namespace with its queue. environment: which of the definition''s environments to apply; one that it does not have applies nothing. Identical content returns the id it has. Raises 22023 with every fault and its path in the detail, 42710 for other content under a version that exists.';
 
 create or replace function tasker.register_template(definition jsonb, environment text default null)
 returns bigint
