@@ -42,19 +42,22 @@ begin
     -- being delivered: a pass finds out what it is and sets that aside.
     begin
       done := tasker._advance_at_once(_deliver.results, at);
-      settled := done.settled;
-      if settled is null then
+      if done.settled is null then
         settled := tasker._advance(_deliver.results, at);
-      elsif done.over is not null then
-        pass := tasker._new_pass();
-        pass.over := done.over;
-        pass := tasker._finish(pass, at);
+      else
+        settled := done.settled;
+        if done.over is not null then
+          pass := tasker._new_pass();
+          pass.over := done.over;
+          pass := tasker._finish(pass, at);
+        end if;
       end if;
     exception when others then
       if tasker._is_of_the_system(sqlstate) then
         raise;
       end if;
       raise log using errcode = sqlstate, message = format('results are queued, as advancing failed: %s', sqlerrm);
+      settled := '{}';
     end;
   end if;
   return settled;
