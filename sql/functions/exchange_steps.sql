@@ -24,7 +24,9 @@ begin
       perform from tasker._queue_results(exchange_steps.results, settled);
     end if;
     -- Assigned, as PERFORM would be a statement: 30,000 instructions more.
-    id := tasker._check_poll(exchange_steps.namespace, exchange_steps.qty, exchange_steps.lease, exchange_steps.worker_id);
+    id := coalesce(
+      tasker._may_poll(exchange_steps.namespace, exchange_steps.qty, exchange_steps.lease, exchange_steps.worker_id),
+      tasker._check_poll(exchange_steps.namespace, exchange_steps.qty, exchange_steps.lease, exchange_steps.worker_id));
     -- Where the queue is gone, what was delivered counts all the same; the next call, with nothing to deliver, says so.
     if not tasker._queue_exists(exchange_steps.namespace || '_queue') then
       return;

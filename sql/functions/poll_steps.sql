@@ -16,7 +16,9 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict error
 declare
-  id         constant bigint := tasker._check_poll(poll_steps.namespace, poll_steps.qty, poll_steps.lease, poll_steps.worker_id);
+  id         constant bigint := coalesce(
+    tasker._may_poll(poll_steps.namespace, poll_steps.qty, poll_steps.lease, poll_steps.worker_id),
+    tasker._check_poll(poll_steps.namespace, poll_steps.qty, poll_steps.lease, poll_steps.worker_id));
   stop_at    constant timestamptz := clock_timestamp() + least(poll_steps.max_wait, interval '10 seconds');
   generation bigint;
   left_ms    integer;

@@ -29,21 +29,26 @@ fn is_limited<'a>(caller: pg_sys::Oid, rights: impl Iterator<Item = &'a str>) ->
     caller == pg_sys::InvalidOid || !rights.chain(["admin", "owner"]).any(|right| holds(caller, right))
 }
 
+/// Whether the caller has a right in all namespaces.
+pub fn has_right_everywhere(right: &str) -> bool {
+    !is_limited(_caller(), iter::once(right))
+}
+
 /// Whether it is plain that the caller has a right in a namespace, a text: for all of them, or granted to just this role.
 /// Where it is not plain _check_namespace knows.
 ///
 /// # Safety
 /// In a statement; the namespace is a text.
 pub unsafe fn has_right(right: &str, namespace: pg_sys::Datum) -> bool {
-    let caller = _caller();
-    if !is_limited(caller, iter::once(right)) {
+    if has_right_everywhere(right) {
         return true;
     }
     let grants = (c"tasker", c"namespace_grants");
     // SAFETY: the index is by role, right and namespace: an oid and two texts.
     unsafe {
         right.into_datum().is_some_and(|right| {
-            let grant = [(Operator::OID_IS, caller.into()), (Operator::TEXT_IS, right), (Operator::TEXT_IS, namespace)];
+            let grant =
+                [(Operator::OID_IS, _caller().into()), (Operator::TEXT_IS, right), (Operator::TEXT_IS, namespace)];
             at_end(End::Last, grants, c"namespace_grants_pkey", &grant, []).is_some()
         })
     }

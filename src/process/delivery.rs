@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 
 use pgrx::AnyElement;
+use pgrx::datum::Interval;
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
+use super::caller::has_right;
 use super::look::{Begin, Found, Names, look};
 use super::queue::{self, Message};
+use super::rare::find_namespace;
 use super::spi::{as_next_statement, first_row};
 use super::steps::{self, Attempt, Transitions, write_started, write_timers, write_transitions};
 use super::table::Column;
@@ -19,6 +22,26 @@ use crate::guc;
 use crate::workflow::jsonb;
 use crate::workflow::message::result::step_result;
 use crate::workflow::step_id::task_of;
+
+/// Whether it is plain that a worker may ask for steps like that: the id of the namespace; NULL where it is not. Then
+/// _check_poll knows, and what is wrong.
+#[pg_extern(
+    stable,
+    sql = "create function tasker._may_poll(namespace text, qty integer, lease interval, worker_id text) returns bigint stable language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _may_poll(fcinfo: FunctionCallInfo) -> Option<i64> {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let (namespace, qty): (_, i32) = (pg_getarg_datum(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
+        let lease: Option<Interval> = pg_getarg(fcinfo, 2);
+        let parts = lease.map(|lease| [lease.months().into(), lease.days().into(), lease.micros()]);
+        let is_plain = (1..=10_000).contains(&qty)
+            && parts.is_none_or(|parts: [i64; 3]| parts.iter().all(|part| *part >= 0) && parts != [0; 3])
+            && pg_getarg::<&[u8]>(fcinfo, 3).is_none_or(|worker_id| worker_id.len() <= 256)
+            && has_right("worker", namespace);
+        if is_plain { find_namespace(namespace) } else { None }
+    }
+}
 
 /// One look of poll_steps: takes up to `qty` steps off a namespace's queue, marks them in progress for a worker and starts their
 /// leases (seconds; NULL is each step's own time).

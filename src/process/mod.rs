@@ -8,6 +8,7 @@ mod at_once;
 mod caller;
 mod children;
 pub mod clock;
+mod completion;
 mod condition;
 mod databases;
 mod delivery;

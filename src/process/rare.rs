@@ -77,11 +77,19 @@ pub fn _namespaces_that_wait() -> Option<Vec<i64>> {
     sql = "create function tasker._find_namespace(name text) returns bigint stable strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _find_namespace(fcinfo: FunctionCallInfo) -> Option<i64> {
-    // SAFETY: the argument is a text, the index is by name, and the column a bigint.
+    // SAFETY: the argument is a text.
+    unsafe { find_namespace(pg_getarg_datum(fcinfo, 0)?) }
+}
+
+/// The same by a name.
+///
+/// # Safety
+/// It is a text.
+pub unsafe fn find_namespace(name: Datum) -> Option<i64> {
+    // SAFETY: the index is by name, and the column a bigint.
     unsafe {
-        let name = pg_getarg_datum(fcinfo, 0).map(|name| (Operator::TEXT_IS, name));
-        let table = (c"tasker", c"namespaces");
-        let [id] = at_end(End::Last, table, c"namespaces_name_is_unique", name.as_slice(), [c"namespace_id"])?;
+        let (table, index) = ((c"tasker", c"namespaces"), c"namespaces_name_is_unique");
+        let [id] = at_end(End::Last, table, index, &[(Operator::TEXT_IS, name)], [c"namespace_id"])?;
         value(id)
     }
 }

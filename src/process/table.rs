@@ -16,7 +16,7 @@ use pgrx::pg_sys::{AttrNumber, Datum, FunctionCallInfo, Oid, Relation, TupleTabl
 use pgrx::prelude::*;
 
 use self::past::Past;
-use self::read::Key;
+use self::read::{Key, Values, values};
 use super::values::{Elements, elements};
 use super::wake;
 use crate::error::{Error, raise};
@@ -199,7 +199,7 @@ impl Writer {
         unsafe {
             let past = is_plain(self.relation);
             if past {
-                Past::open(&self).update(key, keys, |_| ());
+                Past::open(&self).update(key, keys, |_| true, |_| ());
             } else {
                 executor::update(&self, key, keys, None);
             }
@@ -218,17 +218,48 @@ impl Writer {
             let zeros = if is_plain(self.relation) {
                 let (key_column, column) = (attribute(self.relation, key.column), attribute(self.relation, column));
                 let mut zeros = Vec::new();
-                Past::open(&self).update(key, keys, |row| {
-                    if datum(row, column).value() as i32 == 0 {
-                        zeros.push(datum(row, key_column));
-                    }
-                });
+                Past::open(&self).update(
+                    key,
+                    keys,
+                    |_| true,
+                    |row| {
+                        if datum(row, column).value() as i32 == 0 {
+                            zeros.push(datum(row, key_column));
+                        }
+                    },
+                );
                 zeros
             } else {
                 executor::update(&self, key, keys, Some(column))
             };
             self.close();
             zeros
+        }
+    }
+
+    /// Updates one row where some of its columns are as they should be, also after somebody else has changed it: whether it was
+    /// updated. None, and nothing is done, where only the executor knows how to.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn update_where<const N: usize>(
+        self,
+        key: Key,
+        id: i64,
+        columns: [&CStr; N],
+        holds: impl Fn(Values<N>) -> bool,
+    ) -> Option<bool> {
+        // SAFETY: see above.
+        unsafe {
+            let is_updated = is_plain(self.relation).then(|| {
+                let columns = columns.map(|name| attribute(self.relation, name));
+                let mut is_updated = false;
+                let holds = |row| holds(values(row, columns));
+                Past::open(&self).update(key, &[Some(id.into())], holds, |_| is_updated = true);
+                is_updated
+            });
+            self.close();
+            is_updated
         }
     }
 

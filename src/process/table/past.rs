@@ -86,11 +86,17 @@ impl Past<'_> {
         }
     }
 
-    /// Shows each new version, which is there for the moment.
+    /// Updates only rows that are `wanted`, and shows each new version, which is there for the moment.
     ///
     /// # Safety
     /// The keys are bigints, and the index is one of the table's.
-    pub unsafe fn update(self, key: Key, keys: &[Option<Datum>], mut show: impl FnMut(*mut TupleTableSlot)) {
+    pub unsafe fn update(
+        self,
+        key: Key,
+        keys: &[Option<Datum>],
+        wanted: impl Fn(*mut TupleTableSlot) -> bool,
+        mut show: impl FnMut(*mut TupleTableSlot),
+    ) {
         // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
         unsafe {
             pg_sys::CheckCmdReplicaIdentity(self.relation, pg_sys::CmdType::CMD_UPDATE);
@@ -100,7 +106,7 @@ impl Past<'_> {
                 check_for_interrupts!();
                 let Some(key) = key.map(|key| key.value() as i64) else { continue };
                 let Some(old) = rows.find(key) else { continue };
-                loop {
+                while wanted(old) {
                     match self.replace(old, new, row) {
                         Replaced::Yes => {
                             places::note(self.relation, key, (*new).tts_tid);

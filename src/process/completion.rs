@@ -1,0 +1,72 @@
+//! `complete_step` where nothing is special about the report: nearly always.
+
+use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
+use pgrx::pg_sys::FunctionCallInfo;
+use pgrx::prelude::*;
+
+use super::caller::has_right_everywhere;
+use super::clock::clock;
+use super::queue;
+use super::steps::KEY;
+use super::table::{Column, Writer};
+use super::values::value;
+use crate::guc;
+use crate::workflow::jsonb;
+
+const RESULTS: &str = "orchestration_step_results";
+
+/// Reports a success as _report_attempt does, by the same rules: writes it to the step, and sends the message that points
+/// there. False, and nothing is done, where the attempt is over or the report asks for more: _report_attempt knows what, and
+/// what is wrong.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._complete_at_once(step_id bigint, attempt integer, results jsonb, orchestration_metadata jsonb, execution_time_ms bigint) returns boolean volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _complete_at_once(fcinfo: FunctionCallInfo) -> bool {
+    // SAFETY: the function is declared with these types.
+    unsafe { complete(fcinfo) }.unwrap_or_default()
+}
+
+unsafe fn complete(fcinfo: FunctionCallInfo) -> Option<bool> {
+    // SAFETY: the arguments are of these types, and so are the columns.
+    unsafe {
+        let (step_id, attempt): (i64, i32) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
+        let (results, took): (_, Option<i64>) = (pg_getarg_datum(fcinfo, 2), pg_getarg(fcinfo, 4));
+        let bytes = results.map_or(0, |results| pgrx::varsize_any(results.cast_mut_ptr::<pg_sys::varlena>()));
+        if pg_getarg_datum(fcinfo, 3).is_some()
+            || took.is_some_and(|took| !(0..=i64::from(i32::MAX)).contains(&took))
+            || bytes > usize::try_from(guc::max_payload_bytes()).unwrap_or_default()
+            || pg_sys::XactIsoLevel > pg_sys::XACT_READ_COMMITTED as i32
+            || !has_right_everywhere("worker")
+        {
+            return None;
+        }
+        let written = Writer::open(c"steps")
+            .set(c"reported_at", Column::one(clock().into_datum()))
+            .set(c"reported_status", Column::text("success"))
+            .set(c"results", Column::one(results))
+            .update_where(KEY, step_id, [c"attempts", c"state", c"reported_at"], |[attempts, state, reported_at]| {
+                value(attempts) == Some(attempt)
+                    && matches!(value::<&[u8]>(state), Some(b"enqueued" | b"in_progress"))
+                    && reported_at.is_none()
+            })?;
+        if written {
+            queue::send(RESULTS, vec![message(step_id, attempt, took)?.into_datum()]);
+        }
+        Some(written)
+    }
+}
+
+/// The message that says that a success stands in the step's row.
+fn message(step_id: i64, attempt: i32, took: Option<i64>) -> Option<Vec<u8>> {
+    let keys = ["status", "attempt", "step_id", "reported", "execution_time_ms"];
+    let count = if took.is_some() { 5 } else { 4 };
+    let message = jsonb::object(128, &keys[..count], |children| {
+        children.string(b"success");
+        children.number(attempt.into());
+        children.number(step_id);
+        children.yes();
+        took.into_iter().for_each(|took| children.number(took));
+    });
+    message.ok()
+}
