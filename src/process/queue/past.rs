@@ -141,11 +141,12 @@ impl Queue {
         unsafe {
             pg_sys::CheckCmdReplicaIdentity(self.table, pg_sys::CmdType::CMD_DELETE);
             let slot = pg_sys::table_slot_create(self.table, null_mut());
+            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(self.table, pg_sys::ForkNumber::MAIN_FORKNUM);
             let changed = as_next_statement(|| {
                 let mut scan = None;
                 let changed = msg_ids.into_iter().filter(|msg_id| {
                     check_for_interrupts!();
-                    let is_there = self.is_where_seen(*msg_id, slot) || {
+                    let is_there = self.is_where_seen(*msg_id, blocks, slot) || {
                         let scan =
                             scan.get_or_insert_with(|| Scan::open_by(self.table, self.index, &[Operator::BIGINT_IS]));
                         scan.begin(&[(*msg_id).into()]);
@@ -165,11 +166,10 @@ impl Queue {
     }
 
     /// Puts a message into the slot, where it is still in the place in which it was locked.
-    unsafe fn is_where_seen(&self, msg_id: i64, slot: *mut TupleTableSlot) -> bool {
+    unsafe fn is_where_seen(&self, msg_id: i64, blocks: u32, slot: *mut TupleTableSlot) -> bool {
         // SAFETY: the row may have been changed, not moved: this transaction has locked it.
         unsafe {
             let Some(mut place) = places::of(self.table, msg_id) else { return false };
-            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(self.table, pg_sys::ForkNumber::MAIN_FORKNUM);
             if pgrx::itemptr::item_pointer_get_block_number_no_check(place) >= blocks
                 || !pg_sys::table_tuple_fetch_row_version(self.table, &raw mut place, pg_sys::GetActiveSnapshot(), slot)
             {
