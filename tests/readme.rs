@@ -24,3 +24,19 @@ fn the_sixty_second_example_ends_complete() {
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success() && out.contains("complete"), "{script}\nprints:\n{out}{err}");
 }
+
+#[test]
+fn the_whole_template_of_the_templates_page_registers() {
+    let definitions = documented("docs/templates.md", "## A whole template", "yaml");
+    let cluster = Cluster::start("templates", &[]);
+    let mut reader = cluster.create("reader");
+    for definition in definitions {
+        for environment in ["null", "'production'"] {
+            let faults = reader.rows(&format!(
+                "select path, message from tasker.validate_template($t${definition}$t$, {environment})"
+            ));
+            assert_eq!(faults, [""; 0], "{definition}");
+        }
+        assert!(reader.number(&format!("select tasker.register_template($t${definition}$t$, 'production')")) > 0);
+    }
+}
