@@ -146,8 +146,19 @@ select tasker.retire_template('test_templates', 'same', null);
 select tasker.register_template(null::text);
 select tasker.register_template(null::jsonb);
 
+-- Versions that differ in their build alone: whoever asks means the one that was registered last.
+select bool_and(tasker.register_template(jsonb_build_object('namespace_name', 'test_templates', 'name', 'builds', 'version', v,
+    'description', v, 'steps', '[{"name": "it"}]'::jsonb)) > 0) as registered
+from unnest(array['1.0.0+b', '1.0.0+a', '1.0.0']) v;
+select l.version, l.is_default from tasker.list_templates('test_templates') l where l.name = 'builds';
+select tasker.request_task('test_templates', 'builds') as build \gset
+select tasker.get_template('test_templates', 'builds') ->> 'version' as shown, tt.version as requested
+from tasker.tasks t
+join tasker.task_templates tt on tt.template_id = t.template_id
+where t.task_id = :build;
+
 -- list_templates of one namespace, and of all.
-select l.name, l.version, l.step_count, l.is_default, l.description from tasker.list_templates('test_templates') l where l.name <> 'versions';
+select l.name, l.version, l.step_count, l.is_default, l.description from tasker.list_templates('test_templates') l where l.name not in ('versions', 'builds');
 select count(*) from tasker.list_templates('test_nowhere');
 select count(*) > 1 and bool_or(l.namespace = 'test_templates') as all_of_them from tasker.list_templates() l;
 

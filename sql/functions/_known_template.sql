@@ -20,7 +20,7 @@ begin
       when _known_template.version is null then tt.retired_at is null
       else tt.version = _known_template.version
     end
-  order by tt.version_key desc
+  order by tt.version_key desc, tt.template_id desc
   limit 1;
   if id is null then
     perform tasker._raise_no_template(_known_template.namespace, _known_template.name, _known_template.version);

@@ -28,8 +28,8 @@ as $$
   cross join (select tasker._reach('{requester,author,monitor}') as namespaces offset 0) reach
   where (list_templates.namespace is null or n.name = list_templates.namespace)
     and (reach.namespaces is null or n.name = any(reach.namespaces))
-  window newest_first as (partition by tt.namespace_id, tt.name order by tt.retired_at is not null, tt.version_key desc)
-  order by n.name, tt.name, tt.version_key desc;
+  window newest_first as (partition by tt.namespace_id, tt.name order by tt.retired_at is not null, tt.version_key desc, tt.template_id desc)
+  order by n.name, tt.name, tt.version_key desc, tt.template_id desc;
 $$;
 comment on function tasker.list_templates(text) is
   'The registered templates, of one namespace or of all (NULL), the newest version first. is_default marks the version that a request without one gets: the highest that is not retired.';
