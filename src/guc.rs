@@ -154,7 +154,7 @@ fn define_process_settings() {
     GucRegistry::define_bool_guc(
         c"tasker.synchronous_passes",
         c"Lets every pass wait until its commit is on the disk.",
-        c"When off, one that only moves tasks on does not: what a crash takes of it the next pass does again. New tasks and ends of tasks always are on the disk.",
+        c"When off, one that only settles successes and enqueues steps does not: what a crash takes of it the next pass does again.",
         &SYNCHRONOUS_PASSES,
         GucContext::Sighup,
         GucFlags::default(),

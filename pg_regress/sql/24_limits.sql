@@ -19,6 +19,9 @@ call pg_temp.passes();
 select pg_temp.step(:task, 'a') as step \gset
 select count(*) from tasker.poll_steps('test_sizes', 10);
 select tasker.complete_step(:step, 1, pg_temp.payload(2100));
+-- As it is stored, also where that is elsewhere.
+create temp table stored as select jsonb_agg(md5(i::text)) as payload from generate_series(1, 2000) i;
+select tasker.complete_step(:step, 1, s.payload) from stored s;
 select tasker.fail_step(:step, 1, pg_temp.payload(1000), orchestration_metadata => jsonb_build_object('custom', pg_temp.payload(1100)));
 -- (terse: how many bytes depends on the ids)
 \set VERBOSITY terse

@@ -54,5 +54,16 @@ call pg_temp.passes();
 select count(*) from tasker.poll_steps('test_marks', 10, task_names => '{other}');
 select count(*) from tasker.poll_steps('test_marks', 10, task_names => '{other}');
 select count(*) as of_the_first from tasker.poll_steps('test_marks', 10) p where p.message ->> 'task_name' = 'one';
+
+-- A look for one message finds no other, whatever is there behind it.
+select pgmq.create('test_marks_one');
+select count(*) from pgmq.send_batch('test_marks_one', array_fill('{}'::jsonb, array[10]));
+select tasker._look('test_marks_one', 10, only_msg_id => 3) as one, tasker._look('test_marks_one', 2, after => 8) as behind;
+select count(*) from pgmq.set_vt('test_marks_one', 3, 3600);
+select (tasker._look('test_marks_one', 10, only_msg_id => 3)).msg_ids as hidden;
+select pgmq.delete('test_marks_one', 3);
+select (tasker._look('test_marks_one', 10, only_msg_id => 3)).msg_ids as gone;
+select pgmq.drop_queue('test_marks_one');
+
 select tasker.drop_namespace('test_marks', true);
 select * from tasker.check();

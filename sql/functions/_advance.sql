@@ -3,10 +3,10 @@
 -- 1) of those that were settled.
 --
 -- Locks as a pass does: tasks, then children, then steps, each sorted, each skipped where it is locked; but where a task
--- seems to be locked it waits a moment first, while it holds nothing, and behind one that is locked all the same it takes
--- none. Two that work on one task take turns; what went by the queue instead cost the orchestrator another 40 us a step (a
--- fan-out of 100, two workers).
-create or replace function tasker._advance(results jsonb[], at timestamptz)
+-- seems to be locked it waits a moment first, while it holds nothing (not where the caller `holds` some, of a first try), and
+-- behind one that is locked all the same it takes none. Two that work on one task take turns; what went by the queue instead cost
+-- the orchestrator another 40 us a step (a fan-out of 100, two workers).
+create or replace function tasker._advance(results jsonb[], at timestamptz, holds boolean default false)
 returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -24,9 +24,11 @@ begin
   if tasker._identity_is_ours() is not true then
     return '{}';
   end if;
-  busy := tasker._tasks_if_held(_advance.results);
-  if busy is not null then
-    perform tasker._wait_for_tasks(busy, current_setting('lock_timeout'));
+  if not holds then
+    busy := tasker._tasks_if_held(_advance.results);
+    if busy is not null then
+      perform tasker._wait_for_tasks(busy, current_setting('lock_timeout'));
+    end if;
   end if;
   matched := tasker._hold_attempts(_advance.results, queued => false);
   if matched.outcomes is null then

@@ -43,7 +43,7 @@ begin
     begin
       done := tasker._advance_at_once(_deliver.results, at);
       if done.settled is null then
-        settled := tasker._advance(_deliver.results, at);
+        settled := tasker._advance(_deliver.results, at, holds => done.over is not null);
       else
         settled := done.settled;
         if done.over is not null then

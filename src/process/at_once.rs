@@ -1,8 +1,10 @@
 //! A pass, and a worker's advance, where nothing is special about it: nearly always. All of it in one call, where plpgsql would
 //! prepare some thirty expressions in every transaction anew.
 //!
-//! What is special is seen before anything is written. Then nothing is done but that some rows are locked, and plpgsql goes
-//! the long way, which locks them once more.
+//! What is special is seen before anything is written. Then nothing is done but that some rows and queues are locked, and plpgsql
+//! goes the long way, which locks them once more.
+
+use std::cell::Cell;
 
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
@@ -12,16 +14,24 @@ use pgrx::{AnyElement, Array};
 use super::endings::{self, Endings};
 use super::enqueue::{Place, enqueue};
 use super::identity::_identity_is_ours;
-use super::look::{_hold_message, Begin, Found, Names, look, sweep_due};
+use super::look::{Begin, Names, look, look_again, sweep_due};
 use super::namespace::_is_full;
-use super::queue;
+use super::queue::{self, REQUESTS, RESULTS};
 use super::rare;
 use super::results::{hold, tasks_if_held};
 use super::spi::as_next_statement;
 use super::values::{array, empty_array, row, value};
+use crate::workflow::step_id::task_of;
 
-const REQUESTS: &str = "orchestration_task_requests";
-const RESULTS: &str = "orchestration_step_results";
+thread_local! {
+    static MOVED_ON: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a pass, and says whether it went the short way, enqueued something and ended no task.
+pub fn moves_on<T>(pass: impl FnOnce() -> T) -> (T, bool) {
+    MOVED_ON.set(false);
+    (pass(), MOVED_ON.get())
+}
 
 /// What has been done about results.
 #[derive(Default)]
@@ -50,11 +60,15 @@ unsafe fn settle(messages: &[Option<&[u8]>], all: bool, waits_in: &[i64], at: Da
         if attempts.outcomes.is_empty() {
             return waits_in.is_empty().then_some(Settled { settled, held, ..Settled::default() });
         }
-        if attempts.outcomes.iter().any(|outcome| !outcome.success) || rare::_any_events() || rare::any_stuck() {
+        if attempts.outcomes.iter().any(|outcome| !outcome.success) {
             return None;
         }
         // As it is now that the tasks are locked.
         let (Endings { outcomes, children }, namespace) = &as_next_statement(|| {
+            let mut of_tasks = attempts.outcomes.iter().map(|outcome| task_of(outcome.step_id));
+            if rare::_any_events() || rare::any_stuck() && of_tasks.any(rare::has_dead_letter) {
+                return None;
+            }
             let endings = Endings::hold(attempts.outcomes);
             let ending: Vec<i64> = endings.outcomes.iter().map(|outcome| outcome.template_id).collect();
             let place = Place { ending: &ending, ..Place::default() };
@@ -69,7 +83,8 @@ unsafe fn settle(messages: &[Option<&[u8]>], all: bool, waits_in: &[i64], at: Da
 }
 
 /// What `_advance` does, where nothing is special. Returns the places (from 1) of the results that are settled, and the tasks
-/// that may be over; NULL, and nothing is done, where something is.
+/// that may be over, if any. Where something is special nothing is done and `settled` is NULL; `over` is not if tasks have been
+/// locked.
 #[pg_extern(
     volatile,
     sql = "create function tasker._advance_at_once(results jsonb[], at timestamptz, out settled bigint[], out over bigint[]) volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
@@ -79,9 +94,12 @@ fn _advance_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     unsafe {
         let (results, at): (Array<&[u8]>, _) = (pg_getarg(fcinfo, 0)?, pg_getarg_datum(fcinfo, 1)?);
         let results: Vec<Option<&[u8]>> = results.iter().collect();
-        let is_special = _identity_is_ours() != Some(true) || tasks_if_held(results.iter().copied()).is_some();
-        let done = if is_special { None } else { settle(&results, false, &[], at) };
-        let Some(done) = done else { return row(fcinfo, [None, None]) };
+        if _identity_is_ours() != Some(true) || tasks_if_held(results.iter().copied()).is_some() {
+            return row(fcinfo, [None, None]);
+        }
+        let Some(done) = settle(&results, false, &[], at) else {
+            return row(fcinfo, [None, empty_array(pg_sys::INT8OID)]);
+        };
         let settled = array(done.settled.into_iter().map(Datum::from).collect(), pg_sys::INT8OID);
         row(fcinfo, [settled.or_else(|| empty_array(pg_sys::INT8OID)), array(done.over, pg_sys::INT8OID)])
     }
@@ -109,7 +127,8 @@ fn _pass_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
             rare::_namespaces_that_wait().into_iter().flatten().filter(|id| !_is_full(*id)).collect();
         let requests = look(REQUESTS, batch, Begin::Mark, &Names::ALL);
         if !requests.messages.is_empty() {
-            return look_again(REQUESTS, &requests);
+            look_again(REQUESTS, &requests);
+            return None;
         }
         let found = look(RESULTS, batch, Begin::Mark, &Names::ALL);
         let messages: Vec<Option<&[u8]>> = found.messages.iter().map(|message| value(message.content)).collect();
@@ -117,13 +136,17 @@ fn _pass_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
             0 => waits_in.is_empty().then(Settled::default),
             _ => settle(&messages, true, &waits_in, at),
         };
-        let Some(done) = done else { return look_again(RESULTS, &found) };
+        let Some(done) = done else {
+            look_again(RESULTS, &found);
+            return None;
+        };
         queue::remove(RESULTS, found.messages.iter().map(|message| message.msg_id));
 
         let (settled, held) = (done.settled.len() as i32, done.held.len() as i32);
         let more = found.again || messages.len() as i32 == batch;
         let first_timer =
             if done.enqueued == 0 { first_timer } else { as_next_statement(rare::_first_timer).map(i64::from) };
+        MOVED_ON.set(done.enqueued > 0 && done.over.is_empty());
         let none = 0_i32.into_datum();
         let columns = [
             none, // accepted
@@ -142,14 +165,6 @@ fn _pass_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
         ];
         row(fcinfo, columns)
     }
-}
-
-/// Lets the next look find what this one has found, whatever the queue's mark made of it.
-fn look_again<T>(queue_name: &str, found: &Found) -> Option<T> {
-    if let Some(first) = found.messages.first() {
-        _hold_message(queue_name, first.msg_id, 0);
-    }
-    None
 }
 
 /// What `_when_to_come_back` says where no message is hidden.

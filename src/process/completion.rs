@@ -6,14 +6,12 @@ use pgrx::prelude::*;
 
 use super::caller::has_right_everywhere;
 use super::clock::clock;
-use super::queue;
+use super::queue::{self, RESULTS};
 use super::steps::KEY;
 use super::table::{Column, Writer};
 use super::values::value;
 use crate::guc;
 use crate::workflow::jsonb;
-
-const RESULTS: &str = "orchestration_step_results";
 
 /// Reports a success as _report_attempt does, by the same rules: writes it to the step, and sends the message that points
 /// there. False, and nothing is done, where the attempt is over or the report asks for more: _report_attempt knows what, and
@@ -32,7 +30,8 @@ unsafe fn complete(fcinfo: FunctionCallInfo) -> Option<bool> {
     unsafe {
         let (step_id, attempt): (i64, i32) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
         let (results, took): (_, Option<i64>) = (pg_getarg_datum(fcinfo, 2), pg_getarg(fcinfo, 4));
-        let bytes = results.map_or(0, |results| pgrx::varsize_any(results.cast_mut_ptr::<pg_sys::varlena>()));
+        // As it is stored, like pg_column_size.
+        let bytes = results.map_or(0, |results| pg_sys::toast_datum_size(results));
         if pg_getarg_datum(fcinfo, 3).is_some()
             || took.is_some_and(|took| !(0..=i64::from(i32::MAX)).contains(&took))
             || bytes > usize::try_from(guc::max_payload_bytes()).unwrap_or_default()
@@ -41,6 +40,7 @@ unsafe fn complete(fcinfo: FunctionCallInfo) -> Option<bool> {
         {
             return None;
         }
+        let message = message(step_id, attempt, took)?;
         let written = Writer::open(c"steps")
             .set(c"reported_at", Column::one(clock().into_datum()))
             .set(c"reported_status", Column::text("success"))
@@ -51,7 +51,7 @@ unsafe fn complete(fcinfo: FunctionCallInfo) -> Option<bool> {
                     && reported_at.is_none()
             })?;
         if written {
-            queue::send(RESULTS, vec![message(step_id, attempt, took)?.into_datum()]);
+            queue::send(RESULTS, vec![message.into_datum()]);
         }
         Some(written)
     }

@@ -115,10 +115,17 @@ pub unsafe fn look(queue_name: &str, qty: i32, from: Begin, names: &Names) -> Fo
 
 /// Notes that a message of a queue is looked at again after `milliseconds`, wherever the queue's mark stands then.
 #[pg_extern(volatile)]
-pub fn _hold_message(queue_name: &str, msg_id: i64, milliseconds: i32) {
+fn _hold_message(queue_name: &str, msg_id: i64, milliseconds: i32) {
     if let Some(key) = key(queue_name, 0) {
         let at = clock::wall_micros() + i64::from(milliseconds) * 1000;
         change(|marks| marks.hold(key, msg_id, at));
+    }
+}
+
+/// Lets the next look at a queue find what the last one has found.
+pub fn look_again(queue_name: &str, found: &Found) {
+    if let Some((key, first)) = key(queue_name, 0).zip(found.messages.first()) {
+        change(|marks| marks.again(key, first.msg_id, clock::wall_micros()));
     }
 }
 

@@ -165,6 +165,14 @@ impl Marks {
         }
     }
 
+    /// Lets the next look find what the last one has found, from this message on.
+    pub fn again(&mut self, key: Key, id: i64, now: i64) {
+        self.hold(key, id, now);
+        if let Some(mark) = self.of(key) {
+            (mark.held_at, mark.rested_at) = (now, 0);
+        }
+    }
+
     /// How long after `now` a look below the mark is due; `None` when nothing can have been missed.
     pub fn due_in(&self, key: Key, now: i64) -> Option<i64> {
         let mark = &self.0[index(key)];
@@ -217,6 +225,19 @@ mod tests {
         assert_eq!((next.aim, next.after, next.is_open()), (Aim::New, 98_100, true));
         assert_eq!(look(&mut marks, SECOND + 10, 10, None).after, 98_200);
         assert_eq!(look(&mut marks, SECOND + 20, 10, None).after, 98_200, "nothing found, nothing known");
+    }
+
+    #[test]
+    fn what_a_look_has_left_is_found_by_the_next_one() {
+        let mut marks = busy(SECOND, 100);
+        marks.hold(QUEUE, 500, SECOND);
+        for now in [SECOND, SECOND + 1000] {
+            let held = look(&mut marks, now, 400, Some((500, 599)));
+            assert_eq!((held.aim, held.after, held.is_open()), (Aim::Held, 499, true));
+            marks.again(QUEUE, 500, now + 400);
+        }
+        assert_eq!(look(&mut marks, SECOND + 1400, 1, Some((500, 599))).after, 499);
+        assert_eq!(look(&mut marks, SECOND + 1401, 1, None).aim, Aim::New);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use pgrx::pg_sys::panic::ErrorReportable;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiError, SpiResult, SpiTupleTable};
 
+use super::at_once;
 use super::report::Failure;
 use super::session;
 use super::slot::Counts;
@@ -27,15 +28,6 @@ pub struct Done {
 }
 
 impl Done {
-    /// Whether it did no more than settle results, start tasks and enqueue steps. Nobody can build on that before it is on the
-    /// disk: who acts on a step's message writes, and what he commits lies behind it in the log. And if it is lost, what it
-    /// came from is not: the next pass does the same again. But the ids of new tasks and of what was rejected would be others, and
-    /// whoever has seen a task's end may rely on it.
-    fn only_moves_on(&self) -> bool {
-        let Counts { accepted, rejected, fired, enqueued, finished, .. } = self.counts;
-        enqueued > 0 && accepted + rejected + fired + finished == 0
-    }
-
     pub fn is_nothing(&self) -> bool {
         !self.more && self.counts == Counts::default()
     }
@@ -75,8 +67,12 @@ impl Statements {
     /// Runs a pass. `None` when the extension is gone.
     pub fn pass(&mut self, batch_size: i32) -> Result<Option<Done>, Failure> {
         in_owner_transaction(c"select * from tasker.orchestrate()", || {
-            let done = select(&mut self.pass, PASS, &[batch_size.into()], done);
-            if done.only_moves_on() && !guc::synchronous_passes() {
+            let pass = || select(&mut self.pass, PASS, &[batch_size.into()], done);
+            let (done, moves_on) = at_once::moves_on(pass);
+            // Nobody can build on that before it is on the disk: who acts on a step's message writes, and what he commits lies
+            // behind it in the log. And if it is lost, what it came from is not: the next pass does the same again. But the ids
+            // of new tasks, dead letters and rejected messages would be others, and whoever has seen a task's end may rely on it.
+            if moves_on && !guc::synchronous_passes() {
                 session::commit_before_disk();
             }
             done
@@ -137,24 +133,4 @@ fn done(row: SpiTupleTable) -> SpiResult<Done> {
         more: row.get::<bool>(9)?.unwrap_or_default(),
         next_due_at: row.get::<TimestampWithTimeZone>(10)?.map(i64::from),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_moves_on_need_not_be_on_the_disk() {
-        let done = |counts| Done { counts, ..Done::default() };
-        let moving = Counts { settled: 3, late: 1, started: 1, enqueued: 2, ..Counts::default() };
-        assert!(done(moving).only_moves_on());
-        let others = [
-            Counts { enqueued: 0, ..moving },
-            Counts { accepted: 1, ..moving },
-            Counts { rejected: 1, ..moving },
-            Counts { fired: 1, ..moving },
-            Counts { finished: 1, ..moving },
-        ];
-        assert!(!others.into_iter().any(|counts| done(counts).only_moves_on()));
-    }
 }

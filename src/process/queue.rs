@@ -15,6 +15,10 @@ use self::statement::{Statement, run};
 use super::table::{Column, Writer};
 use super::values::{self, Elements, elements, value};
 
+/// The queues of the engine.
+pub const REQUESTS: &str = "orchestration_task_requests";
+pub const RESULTS: &str = "orchestration_step_results";
+
 /// A message of a queue.
 pub struct Message {
     pub msg_id: i64,

@@ -47,6 +47,12 @@ pub fn any_stuck() -> bool {
     }
 }
 
+/// Whether a task has ever had a dead letter.
+pub fn has_dead_letter(task_id: i64) -> bool {
+    // SAFETY: the index is by task.
+    unsafe { any(c"dead_letters", c"dead_letters_by_task", &[(Operator::BIGINT_IS, task_id.into())]) }
+}
+
 /// Whether anything waits in a namespace that nobody has claimed. Where nothing does, this walks over what has been claimed and
 /// not been vacuumed yet.
 #[pg_extern(stable)]

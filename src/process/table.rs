@@ -1,4 +1,4 @@
-//! Rows of our own tables past the executor, many in one call and with no plan to begin: read by key, appended by
+//! Rows of our own tables and of queues past the executor, many in one call and with no plan to begin: read by key, appended by
 //! `heap_multi_insert` as COPY does, or updated by key. CHECK constraints and indexes are kept as the executor keeps them.
 //! What else a write may set off (triggers, rules, row security, generated columns) is not known here, so a table with
 //! any of it is written by the executor (`executor`), by statements made of the same columns and values.
@@ -10,6 +10,7 @@ mod past;
 pub mod read;
 
 use std::ffi::CStr;
+use std::ptr::null_mut;
 
 use pgrx::direct_function_call;
 use pgrx::pg_sys::{AttrNumber, Datum, FunctionCallInfo, Oid, Relation, TupleTableSlot};
@@ -278,12 +279,13 @@ unsafe fn open_in(schema: &CStr, name: &CStr, lock: u32) -> Relation {
     // SAFETY: look-ups in catalogs; an unknown table is an error.
     unsafe {
         let id = pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(schema.as_ptr(), false));
-        if id == Oid::INVALID {
-            // It says so.
-            let name = pg_sys::makeRangeVar(schema.as_ptr().cast_mut(), name.as_ptr().cast_mut(), -1);
-            return pg_sys::table_openrv(name, lock as i32);
+        let table = if id == Oid::INVALID { null_mut() } else { pg_sys::try_table_open(id, lock as i32) };
+        if !table.is_null() {
+            return table;
         }
-        pg_sys::table_open(id, lock as i32)
+        // It may have been made again meanwhile. If not, this says so.
+        let name = pg_sys::makeRangeVar(schema.as_ptr().cast_mut(), name.as_ptr().cast_mut(), -1);
+        pg_sys::table_openrv(name, lock as i32)
     }
 }
 
@@ -344,21 +346,6 @@ unsafe fn is_plain(table: Relation) -> bool {
     unsafe { (*table).trigdesc.is_null() && has_plain_rows(table) }
 }
 
-/// Whether all that a table has of triggers is the one that wakes the orchestrators, once a statement that inserts.
-unsafe fn only_wakes(table: Relation) -> bool {
-    // SAFETY: the table is open; what comes back of catalogs is this call's.
-    unsafe {
-        (*table).trigdesc.as_ref().is_some_and(|triggers| {
-            let trigger = &*triggers.triggers;
-            let name = pg_sys::get_func_name(trigger.tgfoid);
-            triggers.numtriggers == 1
-                && !name.is_null()
-                && CStr::from_ptr(name) == c"_wake_trigger"
-                && pg_sys::get_func_namespace(trigger.tgfoid) == pg_sys::get_namespace_oid(c"tasker".as_ptr(), false)
-        })
-    }
-}
-
 /// The same, whatever triggers it may have.
 ///
 /// # Safety
@@ -381,5 +368,20 @@ pub unsafe fn has_plain_rows(table: Relation) -> bool {
             && !kind.relispartition
             && kind.relam == pg_sys::HEAP_TABLE_AM_OID
             && !constraints.is_some_and(has_generated)
+    }
+}
+
+/// Whether all that a table has of triggers is the one that wakes the orchestrators, once a statement that inserts.
+unsafe fn only_wakes(table: Relation) -> bool {
+    // SAFETY: the table is open; what comes back of catalogs is this call's.
+    unsafe {
+        (*table).trigdesc.as_ref().is_some_and(|triggers| {
+            let trigger = &*triggers.triggers;
+            let name = pg_sys::get_func_name(trigger.tgfoid);
+            triggers.numtriggers == 1
+                && !name.is_null()
+                && CStr::from_ptr(name) == c"_wake_trigger"
+                && pg_sys::get_func_namespace(trigger.tgfoid) == pg_sys::get_namespace_oid(c"tasker".as_ptr(), false)
+        })
     }
 }

@@ -34,7 +34,11 @@ impl Queue {
                 return None;
             }
             pg_sys::PreventCommandIfReadOnly(c"SELECT FOR UPDATE".as_ptr());
-            let table = pg_sys::table_open(super::table(queue_name)?, lock as i32);
+            // Where it has gone by now, a statement says so.
+            let table = pg_sys::try_table_open(super::table(queue_name)?, lock as i32);
+            if table.is_null() {
+                return None;
+            }
             let queue = Queue::of(table);
             if queue.is_none() {
                 pg_sys::table_close(table, pg_sys::NoLock as i32);
@@ -77,7 +81,11 @@ impl Queue {
             let now = pg_sys::GetCurrentTimestamp();
             let slot = pg_sys::table_slot_create(self.table, null_mut());
             as_next_statement(|| {
-                let mut scan = Scan::open_by(self.table, self.index, &[Operator::BIGINT_ABOVE, Operator::BIGINT_UPTO]);
+                let mut scan = Scan::open_by(
+                    self.table,
+                    self.index,
+                    vec![(1, Operator::BIGINT_ABOVE), (1, Operator::BIGINT_UPTO)],
+                );
                 scan.begin(&[after.into(), upto.into()]);
                 while found.len() < qty && scan.next(End::First, slot) {
                     check_for_interrupts!();
@@ -147,8 +155,9 @@ impl Queue {
                 let changed = msg_ids.into_iter().filter(|msg_id| {
                     check_for_interrupts!();
                     let is_there = self.is_where_seen(*msg_id, blocks, slot) || {
-                        let scan =
-                            scan.get_or_insert_with(|| Scan::open_by(self.table, self.index, &[Operator::BIGINT_IS]));
+                        let scan = scan.get_or_insert_with(|| {
+                            Scan::open_by(self.table, self.index, vec![(1, Operator::BIGINT_IS)])
+                        });
                         scan.begin(&[(*msg_id).into()]);
                         scan.next(End::First, slot)
                     };

@@ -210,15 +210,15 @@ impl Scan {
         // SAFETY: the table is open; an unknown index is an error.
         unsafe {
             let id = pg_sys::get_relname_relid(index.as_ptr(), (*(*table).rd_rel).relnamespace);
-            Scan::open_by(table, id, operators)
+            Scan::open_by(table, id, (1..).zip(operators.iter().copied()).collect())
         }
     }
 
-    /// The same by the id of the index.
+    /// The same by the id of the index; each operator compares the column of this number.
     ///
     /// # Safety
-    /// In a statement, with the table open; closed before it ends.
-    pub unsafe fn open_by(table: Relation, index: Oid, operators: &[Operator]) -> Scan {
+    /// In a statement, with the table open; closed before it ends. The index has these columns.
+    pub unsafe fn open_by(table: Relation, index: Oid, operators: Vec<(AttrNumber, Operator)>) -> Scan {
         // SAFETY: see above.
         unsafe {
             let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
@@ -228,8 +228,7 @@ impl Scan {
             #[cfg(feature = "pg18")]
             let scan = pg_sys::index_beginscan(table, index, snapshot, null_mut(), columns, 0);
             let mut keys = vec![ScanKeyData::default(); operators.len()];
-            for ((key, operator), column) in keys.iter_mut().zip(operators).zip(1..) {
-                let Operator { function, strategy } = *operator;
+            for (key, (column, Operator { function, strategy })) in keys.iter_mut().zip(operators) {
                 // The order of the index is that of its collation.
                 let collation = *(*index).rd_indcollation.add(column as usize - 1);
                 let any_type = pg_sys::InvalidOid;

@@ -239,7 +239,7 @@ impl<const N: usize> Reader<N> {
         }
     }
 
-    /// Whether somebody seems to have the row with a key locked at the moment, or is changing it.
+    /// Whether somebody else seems to have the row with a key locked at the moment, or is changing it.
     pub fn is_held(&mut self, key: i64) -> bool {
         // SAFETY: the table is open, and its slots hold rows of a heap.
         unsafe {
@@ -248,7 +248,8 @@ impl<const N: usize> Reader<N> {
             let (xmax, flags) = (header.t_choice.t_heap.t_xmax, u32::from(header.t_infomask));
             xmax != pg_sys::TransactionId::INVALID
                 && flags & pg_sys::HEAP_XMAX_INVALID == 0
-                && (flags & pg_sys::HEAP_XMAX_IS_MULTI != 0 || pg_sys::TransactionIdIsInProgress(xmax))
+                && (flags & pg_sys::HEAP_XMAX_IS_MULTI != 0
+                    || pg_sys::TransactionIdIsInProgress(xmax) && !pg_sys::TransactionIdIsCurrentTransactionId(xmax))
         }
     }
 
