@@ -6,10 +6,9 @@ use pgrx::pg_sys::{AttrNumber, Oid, Relation, TupleTableSlot};
 use pgrx::prelude::*;
 
 use super::Message;
-use crate::error::{Error, raise};
 use crate::process::spi::as_next_statement;
 use crate::process::table::index::{End, Operator, Scan};
-use crate::process::table::read::{places, values};
+use crate::process::table::read::{lock, places, values};
 use crate::process::table::{column, has_plain_rows};
 
 /// A queue's table, which is as pgmq makes it and has nothing to it that a statement would have to mind.
@@ -119,28 +118,8 @@ impl Queue {
     /// Locks the last version of the row in the slot, which is there then; false where somebody else has it locked, or it
     /// has gone or is not due any more.
     unsafe fn lock(&self, slot: *mut TupleTableSlot, now: i64) -> bool {
-        use pg_sys::TM_Result;
         // SAFETY: the slot holds a row of the table.
-        unsafe {
-            let mut place = (*slot).tts_tid;
-            let mut failure = pg_sys::TM_FailureData::default();
-            let result = pg_sys::table_tuple_lock(
-                self.table,
-                &raw mut place,
-                pg_sys::GetActiveSnapshot(),
-                slot,
-                pg_sys::GetCurrentCommandId(true),
-                pg_sys::LockTupleMode::LockTupleExclusive,
-                pg_sys::LockWaitPolicy::LockWaitSkip,
-                (pg_sys::TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION) as u8,
-                &raw mut failure,
-            );
-            match result {
-                TM_Result::TM_Ok => self.is_due(slot, now),
-                TM_Result::TM_WouldBlock | TM_Result::TM_SelfModified | TM_Result::TM_Deleted => false,
-                _ => raise(Error::RowChanges),
-            }
-        }
+        unsafe { lock(self.table, slot, pg_sys::LockTupleMode::LockTupleExclusive).is_some() && self.is_due(slot, now) }
     }
 
     /// Removes messages; returns those that somebody has changed since, which only a statement knows how to wait for.

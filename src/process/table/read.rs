@@ -66,34 +66,13 @@ impl Rows {
     /// The last version of the row with a key, locked as an update of it would (`for no key update`); none where somebody
     /// else has it locked. Also above read committed the last version, where SELECT raises 40001.
     unsafe fn lock(&mut self, key: i64) -> Option<*mut TupleTableSlot> {
-        use pg_sys::TM_Result;
         // SAFETY: the table is open for it, and the slot is one of its own.
         unsafe {
             let slot = self.find(key)?;
-            let mut place = (*slot).tts_tid;
-            let mut failure = pg_sys::TM_FailureData::default();
-            let result = pg_sys::table_tuple_lock(
-                self.table,
-                &raw mut place,
-                pg_sys::GetActiveSnapshot(),
-                slot,
-                pg_sys::GetCurrentCommandId(true),
-                pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
-                pg_sys::LockWaitPolicy::LockWaitSkip,
-                (pg_sys::TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION) as u8,
-                &raw mut failure,
-            );
-            match result {
-                TM_Result::TM_Ok => {
-                    pg_sys::slot_getallattrs(slot);
-                    if failure.traversed {
-                        places::note(self.table, key, (*slot).tts_tid);
-                    }
-                    Some(slot)
-                }
-                TM_Result::TM_WouldBlock | TM_Result::TM_SelfModified | TM_Result::TM_Deleted => None,
-                _ => raise(Error::RowChanges),
+            if lock(self.table, slot, pg_sys::LockTupleMode::LockTupleNoKeyExclusive)? {
+                places::note(self.table, key, (*slot).tts_tid);
             }
+            Some(slot)
         }
     }
 
@@ -264,6 +243,39 @@ impl<const N: usize> Reader<N> {
         unsafe {
             self.rows.close();
             pg_sys::table_close(self.table, pg_sys::NoLock as i32);
+        }
+    }
+}
+
+/// Locks the last version of the row in a slot, which has that then: whether it is a later one. None where somebody else has it
+/// locked, or it has gone.
+///
+/// # Safety
+/// The table is open to lock, and the slot is one of its own.
+pub unsafe fn lock(table: Relation, slot: *mut TupleTableSlot, mode: pg_sys::LockTupleMode::Type) -> Option<bool> {
+    use pg_sys::TM_Result;
+    // SAFETY: see above.
+    unsafe {
+        let mut place = (*slot).tts_tid;
+        let mut failure = pg_sys::TM_FailureData::default();
+        let result = pg_sys::table_tuple_lock(
+            table,
+            &raw mut place,
+            pg_sys::GetActiveSnapshot(),
+            slot,
+            pg_sys::GetCurrentCommandId(true),
+            mode,
+            pg_sys::LockWaitPolicy::LockWaitSkip,
+            (pg_sys::TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION) as u8,
+            &raw mut failure,
+        );
+        match result {
+            TM_Result::TM_Ok => {
+                pg_sys::slot_getallattrs(slot);
+                Some(failure.traversed)
+            }
+            TM_Result::TM_WouldBlock | TM_Result::TM_SelfModified | TM_Result::TM_Deleted => None,
+            _ => raise(Error::RowChanges),
         }
     }
 }
