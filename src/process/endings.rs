@@ -8,8 +8,8 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
 use super::children::{Children, Parent};
+use super::outcome::Outcome;
 use super::rare;
-use super::results::Outcome;
 use super::spi::as_next_statement;
 use super::steps::{Transitions, write_complete, write_in_flight, write_transitions};
 use super::table::Column;

@@ -26,6 +26,7 @@ mod mark;
 mod messages;
 mod namespace;
 mod orchestrator;
+mod outcome;
 mod pass;
 mod planner;
 mod queue;

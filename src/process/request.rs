@@ -12,6 +12,7 @@ use super::caller::has_right;
 use super::clock::clock;
 use super::spi::as_next_statement;
 use super::table::index::{List, Operator};
+use super::table::next;
 use super::table::read::{Key, Reader};
 use super::tasks::{_uuid7, Requests};
 use super::values::{elements, value};
@@ -41,7 +42,7 @@ fn _request_at_once(fcinfo: FunctionCallInfo) -> Option<i64> {
         }
         as_next_statement(|| {
             let template = Template::find(namespace, name, argument(3), context)?;
-            let task_id: i64 = nextval()?;
+            let task_id = task_id()?;
             let correlation = argument(7).or(argument(8)).or_else(|| _uuid7().into_datum());
             let [template_id, namespace_id] = [template.template_id, template.namespace_id].map(IntoDatum::into_datum);
             let priority = (pg_getarg::<i32>(fcinfo, 4)? as i16).into_datum();
@@ -103,12 +104,12 @@ unsafe fn keep(namespace: &[u8]) -> bool {
     }
 }
 
-unsafe fn nextval() -> Option<i64> {
+unsafe fn task_id() -> Option<i64> {
     // SAFETY: look-ups in catalogs; a sequence that does not exist is an error.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"tasker".as_ptr(), false);
         let sequence = pg_sys::get_relname_relid(c"tasks_task_id_seq".as_ptr(), schema);
-        direct_function_call(pg_sys::nextval_oid, &[sequence.into_datum()])
+        value(next(sequence))
     }
 }
 

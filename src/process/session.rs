@@ -75,38 +75,21 @@ pub fn set(name: &CStr, value: &CStr) {
 
 /// Lets the commit of this transaction return before it is on the disk.
 pub fn commit_before_disk() {
-    // SAFETY: in a transaction, whose end sets it back.
-    unsafe {
-        pg_sys::set_config_option(
-            c"synchronous_commit".as_ptr(),
-            c"off".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_LOCAL,
-            true,
-            0,
-            false,
-        );
-    }
+    set_until_end(c"synchronous_commit", c"off", pg_sys::GucAction::GUC_ACTION_LOCAL);
+}
+
+/// Sets a setting until the end of the transaction, or of the level that was opened for it.
+fn set_until_end(name: &CStr, value: &CStr, action: pg_sys::GucAction::Type) {
+    let (context, source) = (pg_sys::GucContext::PGC_USERSET, pg_sys::GucSource::PGC_S_SESSION);
+    // SAFETY: in a transaction; the server copies both.
+    unsafe { pg_sys::set_config_option(name.as_ptr(), value.as_ptr(), context, source, action, true, 0, false) };
 }
 
 /// Runs `body` with a setting of its own, as a function's SET clause does. An error sets it back with the transaction.
 pub fn with_setting<T>(name: &CStr, value: &CStr, body: impl FnOnce() -> T) -> T {
-    // SAFETY: what stands in the server's own code around such a call; the server copies both.
+    // SAFETY: what stands in the server's own code around such a call.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
-    // SAFETY: see above.
-    unsafe {
-        pg_sys::set_config_option(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        )
-    };
+    set_until_end(name, value, pg_sys::GucAction::GUC_ACTION_SAVE);
     let result = body();
     // SAFETY: closes the level that was opened above.
     unsafe { pg_sys::AtEOXact_GUC(true, level) };

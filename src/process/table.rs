@@ -71,7 +71,7 @@ impl Column {
 }
 
 /// The next number of a sequence.
-fn next(sequence: Oid) -> Option<Datum> {
+pub fn next(sequence: Oid) -> Option<Datum> {
     // SAFETY: a sequence that does not exist is an error.
     unsafe { direct_function_call::<i64>(pg_sys::nextval_oid, &[sequence.into_datum()]).into_datum() }
 }
