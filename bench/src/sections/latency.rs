@@ -10,8 +10,10 @@ use crate::options::Options;
 use crate::report::{Section, figure};
 use crate::server::{self, Database};
 use crate::stats::percentile;
-use crate::templates::{Shape, context};
+use crate::templates::{Samples, Shape, context};
 use crate::verify;
+
+use super::raw_latency::Hops;
 
 const CHAIN: usize = 10;
 
@@ -29,6 +31,10 @@ struct Times {
     exchanged: Vec<f64>,
     /// Of that, from the first step's arrival on.
     exchanged_working: Vec<f64>,
+    /// Raw pgmq: from the return of a result's send to the next step's message.
+    raw_hops: Vec<f64>,
+    /// Ten steps sent and taken, a call and a commit each.
+    raw_exchanged: Vec<f64>,
 }
 
 pub fn measure(options: &Options) -> Result<Section> {
@@ -41,6 +47,9 @@ pub fn measure(options: &Options) -> Result<Section> {
     let mut times = Times::default();
     one_chain(&mut database, &mut Times::default())?; // to warm up
     one_exchange(&mut database, &mut Times::default())?;
+    let mut raw = Hops::start(&database, &Samples::take()?)?;
+    raw.time(CHAIN, &mut Vec::new())?;
+    raw.time_chain(CHAIN)?;
     for _ in 0..options.rounds {
         time_commits(&mut database, commits, &mut times.commits)?;
         for _ in 0..chains {
@@ -49,7 +58,12 @@ pub fn measure(options: &Options) -> Result<Section> {
         for _ in 0..chains {
             one_exchange(&mut database, &mut times)?;
         }
+        for _ in 0..chains {
+            raw.time(CHAIN - 1, &mut times.raw_hops)?;
+            times.raw_exchanged.push(raw.time_chain(CHAIN)?);
+        }
     }
+    raw.stop()?;
     verify::wait_until_over(&mut database)?;
     let tasks = 2 + 2 * (chains * options.rounds) as u64;
     verify::complete(&mut database, tasks, tasks * CHAIN as u64)?;
@@ -130,6 +144,8 @@ fn report(times: &Times) -> Section {
         ("chain of 10 by function worker and orchestrator, from the request to the last report", &times.chains),
         ("chain of 10 by exchange_steps, from the request to its end", &times.exchanged),
         ("the same from the first step's arrival on", &times.exchanged_working),
+        ("raw pgmq with NOTIFY: return of a result's send to the next step's message", &times.raw_hops),
+        ("raw pgmq: ten steps sent and taken, in a call and a commit each", &times.raw_exchanged),
     ];
     let mut rows = Vec::new();
     for (what, values) in lines {
@@ -151,6 +167,7 @@ fn report(times: &Times) -> Section {
         in_commits(times, &times.exchanged, 50.0),
     );
     section.note("One worker, one connection, one task at a time. Commits are those of single-row inserts by the same connection, in the same run.");
+    section.note("Raw pgmq: no state, no history, no lease. A collector waits for a notification, takes the result and sends the next step; the worker waits for his. It is what the machine asks for two sends and two takes by two processes that wake one another.");
     section
 }
 

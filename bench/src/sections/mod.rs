@@ -7,6 +7,7 @@ pub mod idle;
 pub mod latency;
 pub mod producers;
 pub mod raw_crews;
+mod raw_latency;
 pub mod steady;
 pub mod throughput;
 pub mod views;
