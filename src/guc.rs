@@ -46,7 +46,7 @@ const BY_NAME: &[Named] = &[
     ("max_server_delay", || MAX_SERVER_DELAY.get().to_string()),
     ("notify", || if NOTIFY.get() { "on" } else { "off" }.to_string()),
     ("orchestrators", || ORCHESTRATORS.get().to_string()),
-    ("retention", || RETENTION.get().to_string()),
+    ("retention", || retention().to_string()),
     ("step_timeout", || STEP_TIMEOUT.get().to_string()),
     ("synchronous_passes", || if synchronous_passes() { "on" } else { "off" }.to_string()),
 ];
@@ -74,6 +74,11 @@ pub fn batch_size() -> i32 {
 /// Whether every pass waits until it is on the disk (`tasker.synchronous_passes`).
 pub fn synchronous_passes() -> bool {
     SYNCHRONOUS_PASSES.get()
+}
+
+/// For how many seconds what is over is kept; below 0 for ever (`tasker.retention`).
+pub fn retention() -> i32 {
+    RETENTION.get()
 }
 
 /// How many seconds an attempt may take where its template does not say (`tasker.step_timeout`).

@@ -65,9 +65,7 @@ begin
     perform tasker._wake();
   end if;
   if over <> '{}' then
-    pass := tasker._new_pass();
-    pass.over := over;
-    perform tasker._finish(pass, at);
+    perform tasker._finish_tasks(over, at);
   end if;
 
   if ended.held_up is not null then

@@ -1,6 +1,7 @@
 -- What complete_steps does first: it looks whether the call may do that, and with `advance` settles what it can. Returns the
--- places (from 1) of the results that are settled; the others have to be queued.
-create or replace function tasker._deliver(results jsonb[], advance boolean)
+-- places (from 1) of the results that are settled; the others have to be queued. `tried`: the caller has seen that the call
+-- may advance, and that these do not at once.
+create or replace function tasker._deliver(results jsonb[], advance boolean, tried boolean default false)
 returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -15,11 +16,10 @@ as $$
 declare
   at      timestamptz;
   done    record;
-  pass    tasker._pass;
   settled bigint[] := '{}';
 begin
   -- It locks tasks: not after the caller's own writes, and not for as long as they may take.
-  if _deliver.advance and pg_current_xact_id_if_assigned() is not null then
+  if _deliver.advance and not _deliver.tried and pg_current_xact_id_if_assigned() is not null then
     raise exception using
       errcode = 'active_sql_transaction',
       message = 'advance must be the first thing that its transaction writes',
@@ -41,16 +41,11 @@ begin
     -- What breaks in it (a row that was made inconsistent by hand, a message that is too large) must not keep the work from
     -- being delivered: a pass finds out what it is and sets that aside.
     begin
-      done := tasker._advance_at_once(_deliver.results, at);
-      if done.settled is null then
-        settled := tasker._advance(_deliver.results, at, holds => done.over is not null);
+      if _deliver.tried then
+        settled := tasker._advance(_deliver.results, at);
       else
-        settled := done.settled;
-        if done.over is not null then
-          pass := tasker._new_pass();
-          pass.over := done.over;
-          pass := tasker._finish(pass, at);
-        end if;
+        done := tasker._advance_at_once(_deliver.results, at);
+        settled := coalesce(done.settled, tasker._advance(_deliver.results, at, done.holds));
       end if;
     exception when others then
       if tasker._is_of_the_system(sqlstate) then

@@ -4,15 +4,15 @@
 //! What is special is seen before anything is written. Then nothing is done but that some rows and queues are locked, and plpgsql
 //! goes the long way, which locks them once more.
 
-use std::cell::Cell;
-
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 use pgrx::{AnyElement, Array};
 
+use super::claim::Claim;
 use super::endings::{self, Endings};
 use super::enqueue::{Place, enqueue};
+use super::finish::finish;
 use super::identity::_identity_is_ours;
 use super::look::{Begin, Names, look, look_again, sweep_due};
 use super::namespace::_is_full;
@@ -20,36 +20,32 @@ use super::queue::{self, REQUESTS, RESULTS};
 use super::rare;
 use super::results::{hold, tasks_if_held};
 use super::spi::as_next_statement;
+use super::steps::InFlight;
 use super::values::{array, empty_array, row, value};
+use super::wake;
+use crate::guc;
 use crate::workflow::step_id::task_of;
 
-thread_local! {
-    static MOVED_ON: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a pass, and says whether it went the short way, enqueued something and ended no task.
-pub fn moves_on<T>(pass: impl FnOnce() -> T) -> (T, bool) {
-    MOVED_ON.set(false);
-    (pass(), MOVED_ON.get())
-}
-
-/// What has been done about results.
+/// What has been done.
 #[derive(Default)]
-struct Settled {
-    /// Their places, from 1: those that counted, and those that are done with.
-    settled: Vec<i64>,
+pub struct Done {
+    /// Places of results, from 1: those that counted, and those that are done with.
+    pub settled: Vec<i64>,
     held: Vec<i64>,
-    /// The tasks that may be over.
-    over: Vec<Datum>,
+    started: usize,
     enqueued: i32,
+    finished: i32,
+    /// Whether more waits, which has room.
+    more: bool,
 }
 
-/// Settles results that are all successes of one namespace, and enqueues what becomes ready. None where something is special:
-/// with `all` also where not every one of them can be settled now, or something that could go waits in another namespace.
+/// Settles results that are all successes of one namespace, enqueues what becomes ready and what waits for the room, and ends
+/// tasks. None where something is special: with `all` also where not every one of them can be settled now, or something that could
+/// go waits in another namespace.
 ///
 /// # Safety
 /// In a statement; `at` is a timestamptz.
-unsafe fn settle(messages: &[Option<&[u8]>], all: bool, waits_in: &[i64], at: Datum) -> Option<Settled> {
+unsafe fn settle(messages: &[Option<&[u8]>], all: bool, waits_in: &[i64], batch: i32, at: Datum) -> Option<Done> {
     // SAFETY: see above.
     unsafe {
         let attempts = as_next_statement(|| hold(messages.iter().copied(), all));
@@ -58,64 +54,180 @@ unsafe fn settle(messages: &[Option<&[u8]>], all: bool, waits_in: &[i64], at: Da
             return None;
         }
         if attempts.outcomes.is_empty() {
-            return waits_in.is_empty().then_some(Settled { settled, held, ..Settled::default() });
+            return waits_in.is_empty().then_some(Done { settled, held, ..Done::default() });
         }
         if attempts.outcomes.iter().any(|outcome| !outcome.success) {
             return None;
         }
         // As it is now that the tasks are locked.
-        let (Endings { outcomes, children }, namespace) = &as_next_statement(|| {
+        let (endings, going) = as_next_statement(|| {
             let mut of_tasks = attempts.outcomes.iter().map(|outcome| task_of(outcome.step_id));
             if rare::_any_events() || rare::any_stuck() && of_tasks.any(rare::has_dead_letter) {
                 return None;
             }
             let endings = Endings::hold(attempts.outcomes);
+            if !endings.children.held_up.is_empty() {
+                return None;
+            }
             let ending: Vec<i64> = endings.outcomes.iter().map(|outcome| outcome.template_id).collect();
-            let place = Place { ending: &ending, ..Place::default() };
-            let namespace = place.of(namespace_id, &endings.children.ready);
-            namespace.filter(|_| endings.children.held_up.is_empty()).map(|namespace| (endings, namespace))
+            let going = Going::of(namespace_id, &ending, &endings.children.ready, batch, at)?;
+            Some((endings, going))
         })?;
-        let over = as_next_statement(|| endings::write(outcomes, children, at));
-        let ready = children.ready.iter().copied();
-        let enqueued = as_next_statement(|| enqueue(namespace_id, &namespace.name, ready, at));
-        Some(Settled { settled, held, over, enqueued })
+        // Where a step goes on into the next, as many are in flight as before.
+        let mut in_flight = InFlight::default();
+        let over = as_next_statement(|| endings::write(&endings.outcomes, &endings.children, at, &mut in_flight));
+        let (started, enqueued, more) = going.go(namespace_id, at, &mut in_flight);
+        in_flight.write();
+        let finished = finish(over, at);
+        Some(Done { settled, held, started, enqueued, finished, more })
     }
 }
 
-/// What `_advance` does, where nothing is special. Returns the places (from 1) of the results that are settled, and the tasks
-/// that may be over, if any. Where something is special nothing is done and `settled` is NULL; `over` is not if tasks have been
-/// locked.
+/// Starts and enqueues what waits in a namespace, as far as it has room. None where something is special.
+///
+/// # Safety
+/// As there.
+unsafe fn claim(namespace_id: i64, batch: i32, at: Datum) -> Option<Done> {
+    // SAFETY: see above.
+    unsafe {
+        let going =
+            as_next_statement(
+                || {
+                    if rare::_any_events() { None } else { Going::of(namespace_id, &[], &[], batch, at) }
+                },
+            )?;
+        let mut in_flight = InFlight::default();
+        let (started, enqueued, more) = going.go(namespace_id, at, &mut in_flight);
+        in_flight.write();
+        Some(Done { started, enqueued, more, ..Done::default() })
+    }
+}
+
+/// What goes to the queue of a namespace.
+struct Going {
+    queue: String,
+    /// Became ready, and nothing that has room waits there.
+    ready: Vec<i64>,
+    claim: Option<Claim>,
+    more: bool,
+}
+
+impl Going {
+    /// # Safety
+    /// As there.
+    unsafe fn of(namespace_id: i64, ending: &[i64], ready: &[i64], batch: i32, at: Datum) -> Option<Going> {
+        let place = Place { ending, ..Place::default() };
+        // SAFETY: see above.
+        unsafe {
+            let namespace = place.namespace(namespace_id)?;
+            let rooms = namespace.rooms();
+            if !namespace.anything_waits(&rooms) {
+                place.fits(&namespace, &rooms, ready).then_some(())?;
+                return Some(Going { queue: namespace.name, ready: ready.to_vec(), claim: None, more: false });
+            }
+            if !rooms.is_empty() {
+                return None;
+            }
+            let room = place.room(namespace_id)?;
+            let wanted = room.min(usize::try_from(batch).unwrap_or_default());
+            if wanted == 0 {
+                return ready.is_empty().then_some(Going {
+                    queue: namespace.name,
+                    ready: vec![],
+                    claim: None,
+                    more: false,
+                });
+            }
+            let claim = as_next_statement(|| Claim::of(namespace_id, ready, wanted, room, at.value() as i64))?;
+            let more = claim.more && room > wanted;
+            Some(Going { queue: namespace.name, ready: vec![], claim: Some(claim), more })
+        }
+    }
+
+    /// Returns how many tasks were started, how many steps were enqueued, and whether there is more.
+    unsafe fn go(self, namespace_id: i64, at: Datum, in_flight: &mut InFlight) -> (usize, i32, bool) {
+        // SAFETY: as there.
+        unsafe {
+            let (ready, started) = match self.claim {
+                Some(claim) => as_next_statement(|| claim.take(at)),
+                None => (self.ready, 0),
+            };
+            let enqueued = as_next_statement(|| enqueue(namespace_id, &self.queue, ready.into_iter(), at, in_flight));
+            (started, enqueued, self.more)
+        }
+    }
+}
+
+/// What `_advance` does about a worker's results, where nothing is special. None where something is: nothing is done then, but
+/// tasks may be locked.
+///
+/// # Safety
+/// In a statement; `at` is a timestamptz.
+pub unsafe fn advance(results: &[Option<&[u8]>], at: Datum) -> Option<Done> {
+    // SAFETY: see above.
+    unsafe { if may_settle(results) { settle_here(results, at) } else { None } }
+}
+
+/// In a worker's call.
+unsafe fn settle_here(results: &[Option<&[u8]>], at: Datum) -> Option<Done> {
+    // SAFETY: as there.
+    let done = unsafe { settle(results, false, &[], guc::batch_size(), at) };
+    if done.as_ref().is_some_and(|done| done.more) {
+        wake::_wake();
+    }
+    done
+}
+
+/// Whether this engine's work is done here, and nobody holds a task of these results.
+fn may_settle(results: &[Option<&[u8]>]) -> bool {
+    _identity_is_ours() == Some(true) && tasks_if_held(results.iter().copied()).is_none()
+}
+
+/// The same for SQL. Returns the places (from 1) of the results that are settled; NULL where something is special, and whether
+/// the caller `holds` tasks then.
 #[pg_extern(
     volatile,
-    sql = "create function tasker._advance_at_once(results jsonb[], at timestamptz, out settled bigint[], out over bigint[]) volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+    sql = "create function tasker._advance_at_once(results jsonb[], at timestamptz, out settled bigint[], out holds boolean) volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
 fn _advance_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
     // SAFETY: the function is declared with these types.
     unsafe {
         let (results, at): (Array<&[u8]>, _) = (pg_getarg(fcinfo, 0)?, pg_getarg_datum(fcinfo, 1)?);
         let results: Vec<Option<&[u8]>> = results.iter().collect();
-        if _identity_is_ours() != Some(true) || tasks_if_held(results.iter().copied()).is_some() {
-            return row(fcinfo, [None, None]);
-        }
-        let Some(done) = settle(&results, false, &[], at) else {
-            return row(fcinfo, [None, empty_array(pg_sys::INT8OID)]);
-        };
-        let settled = array(done.settled.into_iter().map(Datum::from).collect(), pg_sys::INT8OID);
-        row(fcinfo, [settled.or_else(|| empty_array(pg_sys::INT8OID)), array(done.over, pg_sys::INT8OID)])
+        let may_settle = may_settle(&results);
+        let done = if may_settle { settle_here(&results, at) } else { None };
+        row(fcinfo, [done.and_then(|done| places(done.settled)), may_settle.into_datum()])
     }
 }
 
-/// What `_run_phases` does, where nothing is special: nobody requests a task by queue, no timer is due, nothing waits that could
-/// go, and all results are successes of one namespace. The end of tasks (`over`) is for the caller. Returns NULL, and nothing is
-/// done, where something is special.
-#[pg_extern(
-    volatile,
-    sql = "create function tasker._pass_at_once(batch integer, at timestamptz) returns tasker._pass volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-fn _pass_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
-    // SAFETY: the function is declared with these types.
+/// An array of places.
+pub fn places(list: Vec<i64>) -> Option<Datum> {
+    // SAFETY: they are bigints.
+    unsafe { array(list.into_iter().map(Datum::from).collect(), pg_sys::INT8OID) }
+        .or_else(|| empty_array(pg_sys::INT8OID))
+}
+
+/// What a pass has done.
+pub struct Passed {
+    pub settled: i32,
+    pub late: i32,
+    pub started: i32,
+    pub enqueued: i32,
+    pub finished: i32,
+    /// Whether there is more to do at once.
+    pub more: bool,
+    /// When the next timer is due, in microseconds of the server's epoch.
+    pub next_due_at: Option<i64>,
+}
+
+/// What `_run_phases` does, where nothing is special: nobody requests a task by queue, no timer is due, all results are successes of
+/// one namespace, and what waits and could go is of the same. None, and nothing is done, where something is special.
+///
+/// # Safety
+/// In a statement; `at` is a timestamptz.
+pub unsafe fn pass(batch: i32, at: Datum) -> Option<Passed> {
+    // SAFETY: see above.
     unsafe {
-        let (batch, at): (i32, Datum) = (pg_getarg(fcinfo, 0)?, pg_getarg_datum(fcinfo, 1)?);
         let first_timer = rare::_first_timer().map(i64::from);
         if first_timer.is_some_and(|due| due <= at.value() as i64)
             || rare::_any_held_events()
@@ -132,9 +244,11 @@ fn _pass_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
         }
         let found = look(RESULTS, batch, Begin::Mark, &Names::ALL);
         let messages: Vec<Option<&[u8]>> = found.messages.iter().map(|message| value(message.content)).collect();
-        let done = match messages.len() {
-            0 => waits_in.is_empty().then(Settled::default),
-            _ => settle(&messages, true, &waits_in, at),
+        let done = match (messages.len(), &waits_in[..]) {
+            (0, []) => Some(Done::default()),
+            (0, [namespace_id]) => claim(*namespace_id, batch, at),
+            (0, _) => None,
+            _ => settle(&messages, true, &waits_in, batch, at),
         };
         let Some(done) = done else {
             look_again(RESULTS, &found);
@@ -142,36 +256,55 @@ fn _pass_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
         };
         queue::remove(RESULTS, found.messages.iter().map(|message| message.msg_id));
 
-        let (settled, held) = (done.settled.len() as i32, done.held.len() as i32);
-        let more = found.again || messages.len() as i32 == batch;
         let first_timer =
             if done.enqueued == 0 { first_timer } else { as_next_statement(rare::_first_timer).map(i64::from) };
-        MOVED_ON.set(done.enqueued > 0 && done.over.is_empty());
+        let settled = done.settled.len() as i32;
+        Some(Passed {
+            settled,
+            late: done.held.len() as i32 - settled,
+            started: done.started as i32,
+            enqueued: done.enqueued,
+            finished: done.finished,
+            more: found.again || messages.len() as i32 == batch || done.more,
+            next_due_at: next_due(at, first_timer),
+        })
+    }
+}
+
+/// The same for SQL. Returns NULL where something is special.
+#[pg_extern(
+    volatile,
+    sql = "create function tasker._pass_at_once(batch integer, at timestamptz) returns tasker._pass volatile strict language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
+fn _pass_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let done = pass(pg_getarg(fcinfo, 0)?, pg_getarg_datum(fcinfo, 1)?)?;
         let none = 0_i32.into_datum();
         let columns = [
             none, // accepted
-            settled.into_datum(),
-            (held - settled).into_datum(), // late
-            none,                          // rejected
-            none,                          // fired
-            none,                          // started
+            done.settled.into_datum(),
+            done.late.into_datum(),
+            none, // rejected
+            none, // fired
+            done.started.into_datum(),
             done.enqueued.into_datum(),
-            none, // finished
-            more.into_datum(),
-            next_due(at, first_timer),
+            done.finished.into_datum(),
+            done.more.into_datum(),
+            done.next_due_at.map(Datum::from),
             empty_array(pg_sys::INT8OID), // ready
             None,
-            array(done.over, pg_sys::INT8OID).or_else(|| empty_array(pg_sys::INT8OID)),
+            empty_array(pg_sys::INT8OID), // over
         ];
         row(fcinfo, columns)
     }
 }
 
 /// What `_when_to_come_back` says where no message is hidden.
-unsafe fn next_due(at: Datum, first_timer: Option<i64>) -> Option<Datum> {
+unsafe fn next_due(at: Datum, first_timer: Option<i64>) -> Option<i64> {
     let sweep = [REQUESTS, RESULTS].into_iter().filter_map(|queue_name| sweep_due(queue_name, 0)).min();
     // SAFETY: it is a timestamptz.
     let retry = unsafe { value(Some(at)) }.and_then(rare::_first_retry_of_namespace).map(i64::from);
     let sweep = sweep.map(|milliseconds| at.value() as i64 + 1000 * i64::from(milliseconds));
-    [first_timer, retry, sweep].into_iter().flatten().min().map(Datum::from)
+    [first_timer, retry, sweep].into_iter().flatten().min()
 }

@@ -1,30 +1,42 @@
-//! `complete_step` where nothing is special about the report: nearly always.
+//! `complete_step`: one call where nothing is special about the report, which is nearly always.
 
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
-use pgrx::pg_sys::FunctionCallInfo;
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
 use super::caller::has_right_everywhere;
 use super::clock::clock;
 use super::queue::{self, RESULTS};
+use super::spi::{as_next_statement, run_for_caller, sql_function};
 use super::steps::KEY;
 use super::table::{Column, Writer};
 use super::values::value;
 use crate::guc;
 use crate::workflow::jsonb;
 
-/// Reports a success as _report_attempt does, by the same rules: writes it to the step, and sends the message that points
-/// there. False, and nothing is done, where the attempt is over or the report asks for more: _report_attempt knows what, and
-/// what is wrong.
-#[pg_extern(
-    volatile,
-    sql = "create function tasker._complete_at_once(step_id bigint, attempt integer, results jsonb, orchestration_metadata jsonb, execution_time_ms bigint) returns boolean volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-fn _complete_at_once(fcinfo: FunctionCallInfo) -> bool {
+sql_function!(tasker_complete_step, pg_finfo_tasker_complete_step, complete_step);
+
+unsafe fn complete_step(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: the function is declared with these types.
-    unsafe { complete(fcinfo) }.unwrap_or_default()
+    unsafe {
+        if !complete_at_once(fcinfo) {
+            let types = [pg_sys::INT8OID, pg_sys::INT4OID, pg_sys::JSONBOID, pg_sys::JSONBOID, pg_sys::INT8OID];
+            let text = c"select from tasker._report_attempt($1, $2, 'success', $3, null, $4, $5)";
+            run_for_caller(text, types, std::array::from_fn(|number| pg_getarg_datum(fcinfo, number)), |[]| ());
+        }
+        Datum::null()
+    }
 }
 
+#[pg_guard]
+unsafe extern "C-unwind" fn complete_at_once(fcinfo: FunctionCallInfo) -> bool {
+    // SAFETY: see there.
+    unsafe { as_next_statement(|| complete(fcinfo)) }.unwrap_or_default()
+}
+
+/// Reports a success as _report_attempt does, by the same rules: writes it to the step, and sends the message that points
+/// there. Not true, and nothing is done, where the attempt is over or the report asks for more: _report_attempt knows what, and
+/// what is wrong.
 unsafe fn complete(fcinfo: FunctionCallInfo) -> Option<bool> {
     // SAFETY: the arguments are of these types, and so are the columns.
     unsafe {

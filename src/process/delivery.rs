@@ -1,19 +1,13 @@
 //! Step messages on their way to a worker.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
 
-use pgrx::AnyElement;
-use pgrx::datum::Interval;
-use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
-use pgrx::pg_sys::{Datum, FunctionCallInfo};
+use pgrx::pg_sys::Datum;
 use pgrx::prelude::*;
 
-use super::caller::has_right;
 use super::look::{Begin, Found, Names, look};
 use super::queue::{self, Message};
-use super::rare::find_namespace;
-use super::spi::{as_next_statement, first_row};
+use super::spi::{as_next_statement, run};
 use super::steps::{self, Attempt, Transitions, write_started, write_timers, write_transitions};
 use super::table::Column;
 use super::table::read::{Key, Reader};
@@ -23,76 +17,34 @@ use crate::workflow::jsonb;
 use crate::workflow::message::result::step_result;
 use crate::workflow::step_id::task_of;
 
-/// Whether it is plain that a worker may ask for steps like that: the id of the namespace; NULL where it is not. Then
-/// _check_poll knows, and what is wrong.
-#[pg_extern(
-    stable,
-    sql = "create function tasker._may_poll(namespace text, qty integer, lease interval, worker_id text) returns bigint stable language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-fn _may_poll(fcinfo: FunctionCallInfo) -> Option<i64> {
-    // SAFETY: the function is declared with these types.
-    unsafe {
-        let (namespace, qty): (_, i32) = (pg_getarg_datum(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
-        let lease: Option<Interval> = pg_getarg(fcinfo, 2);
-        let parts = lease.map(|lease| [lease.months().into(), lease.days().into(), lease.micros()]);
-        let is_plain = (1..=10_000).contains(&qty)
-            && parts.is_none_or(|parts: [i64; 3]| parts.iter().all(|part| *part >= 0) && parts != [0; 3])
-            && pg_getarg::<&[u8]>(fcinfo, 3).is_none_or(|worker_id| worker_id.len() <= 256)
-            && has_right("worker", namespace);
-        if is_plain { find_namespace(namespace) } else { None }
-    }
-}
-
 /// One look of poll_steps: takes up to `qty` steps off a namespace's queue, marks them in progress for a worker and starts their
-/// leases (seconds; NULL is each step's own time).
+/// leases (seconds; none is each step's own time).
 ///
 /// A message leaves the queue when its step is marked; one whose attempt is over, or reported by a worker who left it there, is
-/// dropped; one whose step somebody has locked stays. Steps are locked in the order of their ids and no task is. Returns nothing
-/// only when there is nothing: a look that met only messages of no use is followed by one behind them.
-#[pg_extern(
-    volatile,
-    sql = "create function tasker._take_steps(namespace text, qty integer, lease double precision, worker_id text, at timestamptz, task_names text[], step_names text[])
-returns table (msg_id bigint, step_id bigint, task_id bigint, attempt integer, message jsonb)
-volatile rows 10 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-#[allow(clippy::type_complexity)] // the columns
-fn _take_steps(
-    fcinfo: FunctionCallInfo,
-) -> TableIterator<
-    'static,
-    (
-        name!(msg_id, i64),
-        name!(step_id, i64),
-        name!(task_id, i64),
-        name!(attempt, i32),
-        name!(message, Option<AnyElement>),
-    ),
-> {
-    // SAFETY: the function is declared with these types.
-    let taken = unsafe { take(fcinfo) }.unwrap_or_default().into_iter().map(|one| {
-        // SAFETY: it is a jsonb.
-        let message = unsafe { AnyElement::from_polymorphic_datum(one.message, false, pg_sys::JSONBOID) };
-        let Attempt { step_id, number } = one.attempt;
-        (one.msg_id, step_id, task_of(step_id), number, message)
-    });
-    TableIterator::new(taken.collect::<Vec<_>>())
-}
-
-unsafe fn take(fcinfo: FunctionCallInfo) -> Option<Vec<Taken>> {
-    // SAFETY: the arguments are of these types.
-    unsafe {
-        let (namespace, qty): (&str, i32) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
-        let (lease, worker_id, at) = (pg_getarg(fcinfo, 2), pg_getarg_datum(fcinfo, 3), pg_getarg_datum(fcinfo, 4)?);
-        let (queue_name, names) = (format!("{namespace}_queue"), Names::of(fcinfo, 5));
-        let mut from = Begin::Mark;
-        loop {
-            let found = look(&queue_name, qty, from, &names);
+/// dropped; one whose step somebody has locked stays. Steps are locked in the order of their ids and no task is. None only when
+/// there is nothing: a look that met only messages of no use is followed by one behind them.
+///
+/// # Safety
+/// In a statement; the worker is a text, `at` is a timestamptz.
+pub unsafe fn take(
+    queue_name: &str,
+    qty: i32,
+    lease: Option<f64>,
+    worker_id: Option<Datum>,
+    at: Datum,
+    names: &Names,
+) -> Option<Vec<Taken>> {
+    let mut from = Begin::Mark;
+    loop {
+        // SAFETY: see above.
+        unsafe {
+            let found = look(queue_name, qty, from, names);
             from = Begin::After(found.messages.last()?.msg_id);
             let held = as_next_statement(|| Held::of(&found.messages, lease));
             if held.msg_ids.len() != found.messages.len() {
-                reject_useless(&queue_name, &found, at);
+                reject_useless(queue_name, &found, at);
             }
-            queue::remove(&queue_name, held.msg_ids.into_iter());
+            queue::remove(queue_name, held.msg_ids.into_iter());
             if !held.taken.is_empty() {
                 as_next_statement(|| write(&held.taken, worker_id, at));
                 return Some(in_order(held.taken));
@@ -132,16 +84,10 @@ unsafe fn write(taken: &[Taken], worker_id: Option<Datum>, at: Datum) {
 
 /// Some messages are of no use: sets these apart.
 unsafe fn reject_useless(queue_name: &str, found: &Found, at: Datum) {
-    const STATEMENT: &CStr = c"select tasker._reject_useless($1, $2, $3, $4)";
-    let mut types = [pg_sys::TEXTOID, pg_sys::INT8ARRAYOID, pg_sys::JSONBARRAYOID, pg_sys::TIMESTAMPTZOID];
+    let types = [pg_sys::TEXTOID, pg_sys::INT8ARRAYOID, pg_sys::JSONBARRAYOID, pg_sys::TIMESTAMPTZOID];
     let arguments = [queue_name.into_datum(), found.msg_ids(), found.contents(), Some(at)];
     // SAFETY: the arguments are of these types.
-    unsafe {
-        let [] = first_row(&arguments, |values, nulls| {
-            let (text, types, count) = (STATEMENT.as_ptr(), types.as_mut_ptr(), types.len() as i32);
-            pg_sys::SPI_execute_with_args(text, count, types, values, nulls, false, 0)
-        });
-    }
+    unsafe { run::<0, 4>(c"select from tasker._reject_useless($1, $2, $3, $4)", types, arguments) };
 }
 
 /// A message, and the attempt that it names.
@@ -152,12 +98,21 @@ struct Delivery {
 }
 
 /// A step that a worker gets.
-struct Taken {
+pub struct Taken {
     msg_id: i64,
     attempt: Attempt,
     /// Seconds.
     lease: f64,
     message: Datum,
+}
+
+impl Taken {
+    /// As poll_steps returns it.
+    pub fn columns(&self) -> [Option<Datum>; 5] {
+        let Attempt { step_id, number } = self.attempt;
+        let task_id = task_of(step_id).into_datum();
+        [self.msg_id.into_datum(), step_id.into_datum(), task_id, number.into_datum(), Some(self.message)]
+    }
 }
 
 /// Messages whose steps are locked.

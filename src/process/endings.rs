@@ -11,7 +11,7 @@ use super::children::{Children, Parent};
 use super::outcome::Outcome;
 use super::rare;
 use super::spi::as_next_statement;
-use super::steps::{Transitions, write_complete, write_in_flight, write_transitions};
+use super::steps::{InFlight, Transitions, write_complete, write_transitions};
 use super::table::Column;
 use super::values::{Composite, Elements, array, elements, row, value};
 use crate::workflow::jsonb;
@@ -32,7 +32,12 @@ fn _end_successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
         let outcomes = outcomes(fcinfo);
         let failed = outcomes.iter().any(|outcome| !outcome.success);
         let Endings { outcomes, children } = &Endings::hold(outcomes);
-        let over = as_next_statement(|| write(outcomes, children, at));
+        let mut in_flight = InFlight::default();
+        let over = as_next_statement(|| {
+            let over = write(outcomes, children, at, &mut in_flight);
+            in_flight.write();
+            over
+        });
         let to_publish = rare::_any_events().then(|| bigints(succeeded(outcomes).map(|outcome| outcome.step_id)));
         let tasks: BTreeSet<i64> = outcomes.iter().map(|outcome| task_of(outcome.step_id)).collect();
         let stuck = rare::any_stuck().then(|| bigints(tasks.into_iter()));
@@ -70,16 +75,16 @@ impl Endings {
     }
 }
 
-/// Writes what the end of attempts means, and returns the tasks with nothing active left; of failures only that they are not
-/// in flight any more.
+/// Writes what the end of attempts means, and returns the tasks with nothing active left; of failures nothing but that they are not
+/// `in_flight` any more, which is for the caller to write.
 ///
 /// # Safety
 /// In a statement of its own after that in which they were held; `at` is a timestamptz.
-pub unsafe fn write(outcomes: &[Outcome], children: &Children, at: Datum) -> Vec<Datum> {
+pub unsafe fn write(outcomes: &[Outcome], children: &Children, at: Datum, in_flight: &mut InFlight) -> Vec<Datum> {
     // SAFETY: see above.
     unsafe {
         complete(outcomes, at);
-        write_in_flight(outcomes.iter().map(|outcome| (outcome.namespace_id, outcome.template_id)), -1);
+        outcomes.iter().for_each(|outcome| in_flight.add(outcome.namespace_id, outcome.template_id, -1));
         children.release(succeeded(outcomes).map(|outcome| outcome.step_id))
     }
 }

@@ -9,11 +9,13 @@ use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
+use super::lock;
 use super::messages::step_messages;
 use super::namespace::{_is_full, Namespace};
 use super::queue;
 use super::rare;
-use super::steps::{Transitions, write_enqueued, write_in_flight, write_timers, write_transitions};
+use super::spi::as_next_statement;
+use super::steps::{InFlight, Transitions, write_enqueued, write_timers, write_transitions};
 use super::table::Column;
 use super::table::read::Reader;
 use super::tasks;
@@ -32,7 +34,11 @@ fn _enqueue(fcinfo: FunctionCallInfo) -> Option<i32> {
     unsafe {
         let (namespace_id, namespace): (i64, &str) = (pg_getarg(fcinfo, 0)?, pg_getarg(fcinfo, 1)?);
         let step_ids: Array<i64> = pg_getarg(fcinfo, 2)?;
-        Some(enqueue(namespace_id, namespace, step_ids.iter().flatten(), pg_getarg_datum(fcinfo, 3)?))
+        let mut in_flight = InFlight::default();
+        let at = pg_getarg_datum(fcinfo, 3)?;
+        let sent = enqueue(namespace_id, namespace, step_ids.iter().flatten(), at, &mut in_flight);
+        in_flight.write();
+        Some(sent)
     }
 }
 
@@ -58,7 +64,11 @@ fn _enqueue_at_once(fcinfo: FunctionCallInfo) -> Option<i32> {
         let place =
             Place { freed: usize::try_from(freed).unwrap_or_default(), waits: known_to_wait, ..Place::default() };
         let namespace = place.of(namespace_id, &step_ids)?;
-        Some(enqueue(namespace_id, &namespace.name, step_ids.into_iter(), pg_getarg_datum(fcinfo, 3)?))
+        let mut in_flight = InFlight::default();
+        let at = pg_getarg_datum(fcinfo, 3)?;
+        let sent = enqueue(namespace_id, &namespace.name, step_ids.into_iter(), at, &mut in_flight);
+        in_flight.write();
+        Some(sent)
     }
 }
 
@@ -81,20 +91,64 @@ impl Place<'_> {
     pub unsafe fn of(&self, namespace_id: i64, step_ids: &[i64]) -> Option<Namespace> {
         // SAFETY: see above.
         unsafe {
-            let (ending, freed) = (self.ending.len(), self.freed + self.ending.len());
-            let namespace = Namespace::read(namespace_id).filter(|one| one.takes(step_ids.len(), freed, ending))?;
+            let namespace = self.namespace(namespace_id)?;
+            let rooms = namespace.rooms();
+            // Last of all: where nothing waits, to see that may take longest.
+            let waits = || self.waits.unwrap_or_else(|| namespace.anything_waits(&rooms));
+            (self.fits(&namespace, &rooms, step_ids) && !waits()).then_some(namespace)
+        }
+    }
+
+    /// The namespace, where nothing keeps steps from it but a limit, and nobody outside has claimed any.
+    ///
+    /// # Safety
+    /// In a statement.
+    pub unsafe fn namespace(&self, namespace_id: i64) -> Option<Namespace> {
+        // SAFETY: see above.
+        unsafe {
+            let namespace = Namespace::read(namespace_id).filter(Namespace::is_open)?;
             if rare::_any_claims() {
                 return None;
             }
             let queue = format!("{}_queue", namespace.name);
-            if queue::table(&queue).is_none() || queue::_queue_is_held(&queue) {
-                return None;
+            (queue::table(&queue).is_some() && !queue::_queue_is_held(&queue)).then_some(namespace)
+        }
+    }
+
+    /// Whether no limit keeps these steps from it.
+    ///
+    /// # Safety
+    /// In a statement.
+    pub unsafe fn fits(&self, namespace: &Namespace, rooms: &BTreeMap<i64, i64>, step_ids: &[i64]) -> bool {
+        let (ending, freed) = (self.ending.len(), self.freed + self.ending.len());
+        // SAFETY: see above.
+        namespace.takes(step_ids.len(), freed, ending)
+            && !self.ending.iter().any(|template| rooms.contains_key(template))
+            && !unsafe { any_of(step_ids, rooms) }
+    }
+
+    /// How many steps the namespace takes, whoever else enqueues there: what the caller ends, or more, under a lock. None where
+    /// somebody else has that.
+    ///
+    /// # Safety
+    /// In a statement.
+    pub unsafe fn room(&self, namespace_id: i64) -> Option<usize> {
+        let room = || {
+            // SAFETY: see above.
+            let namespace = unsafe { Namespace::read(namespace_id) }.filter(Namespace::is_open)?;
+            Some(namespace.room().map_or(i64::MAX, |room| room + self.ending.len() as i64))
+        };
+        // SAFETY: see above.
+        unsafe {
+            let mut places = room()?;
+            if places != i64::MAX && places > self.ending.len() as i64 {
+                if !lock::try_lock("namespace", namespace_id.to_string().as_bytes()) {
+                    return None;
+                }
+                // What others have enqueued is committed now.
+                places = as_next_statement(room)?;
             }
-            let rooms = namespace.rooms();
-            let limited = self.ending.iter().any(|template| rooms.contains_key(template)) || any_of(step_ids, &rooms);
-            // Last of all: where nothing waits, to see that may take longest.
-            let waits = || self.waits.unwrap_or_else(|| namespace.anything_waits(&rooms));
-            if limited || waits() { None } else { Some(namespace) }
+            Some(usize::try_from(places).unwrap_or_default())
         }
     }
 }
@@ -115,11 +169,17 @@ unsafe fn any_of(step_ids: &[i64], templates: &BTreeMap<i64, i64>) -> bool {
     }
 }
 
-/// See `_enqueue`.
+/// See `_enqueue`. How many more are `in_flight` is for the caller to write.
 ///
 /// # Safety
 /// In a statement; `at` is a timestamptz.
-pub unsafe fn enqueue(namespace_id: i64, namespace: &str, step_ids: impl Iterator<Item = i64>, at: Datum) -> i32 {
+pub unsafe fn enqueue(
+    namespace_id: i64,
+    namespace: &str,
+    step_ids: impl Iterator<Item = i64>,
+    at: Datum,
+    in_flight: &mut InFlight,
+) -> i32 {
     // SAFETY: see above; columns and arguments are of these types.
     unsafe {
         let mut time = [0; pg_sys::MAXDATELEN as usize + 1];
@@ -144,7 +204,7 @@ pub unsafe fn enqueue(namespace_id: i64, namespace: &str, step_ids: impl Iterato
         };
         write_transitions(transitions, at);
         write_timers("queued", messages.iter().map(|message| (message.attempt, message.timeout)), at);
-        write_in_flight(messages.iter().map(|message| (namespace_id, message.template_id)), 1);
+        messages.iter().for_each(|message| in_flight.add(namespace_id, message.template_id, 1));
         wake::_wake_namespace(namespace_id);
         messages.len() as i32
     }

@@ -42,7 +42,7 @@ thread_local! {
 /// for 250 ms, or 20 times what it takes to walk over all that is gone, where that is more than 1,000 rows; unless nothing else
 /// waits.
 #[pg_extern(stable)]
-fn _waits_since(namespace_id: i64, template_id: i64, priority: i16) -> Option<TimestampWithTimeZone> {
+pub fn _waits_since(namespace_id: i64, template_id: i64, priority: i16) -> Option<TimestampWithTimeZone> {
     let line = (namespace_id, template_id, priority);
     let began = wall_micros();
     // One that lies ahead was written before somebody turned the clock back.

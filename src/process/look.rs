@@ -63,6 +63,11 @@ impl Names {
             }
         }
     }
+
+    /// What stands for them; 0: all.
+    pub fn filter(&self) -> u64 {
+        self.filter
+    }
 }
 
 /// What a look has found and locked.

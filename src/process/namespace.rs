@@ -54,15 +54,20 @@ impl Namespace {
     /// as in flight. The number in flight does not rise by what fills these places, unless the limit was lowered below it.
     pub fn takes(&self, count: usize, freed: usize, still_counted: usize) -> bool {
         let [count, freed, still_counted] = [count, freed, still_counted].map(|number| number as i64);
-        let has_room = self.room().is_none_or(|room| count <= freed.min(room + still_counted));
-        !self.is_paused && !self.has_fault && self.deltas.len() <= MOST_PIECES && has_room
+        self.is_open() && self.room().is_none_or(|room| count <= freed.min(room + still_counted))
+    }
+
+    /// Whether nothing keeps steps from it but a limit.
+    pub fn is_open(&self) -> bool {
+        !self.is_paused && !self.has_fault && self.deltas.len() <= MOST_PIECES
     }
 
     fn is_full(&self) -> bool {
         self.deltas.len() <= MOST_PIECES && (self.is_paused || self.room().is_some_and(|room| room <= 0))
     }
 
-    fn room(&self) -> Option<i64> {
+    /// How many steps more may be in flight; less than none where the limit was lowered. None where there is no limit.
+    pub fn room(&self) -> Option<i64> {
         let in_flight: i64 = self.deltas.iter().map(|(_, delta)| delta).sum();
         self.max_in_flight.map(|most| i64::from(most) - in_flight)
     }

@@ -1,4 +1,6 @@
-//! The statements of an orchestrator. Every one is planned once per process and runs in a transaction of its own.
+//! The passes of an orchestrator, and its other statements. Every one is planned once per process and runs in a transaction of its own.
+
+use std::ffi::CStr;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReportable;
@@ -6,14 +8,26 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiError, SpiResult, SpiTupleTable};
 
 use super::at_once;
-use super::report::Failure;
+use super::clock::clock;
+use super::identity::_identity_is_ours;
+use super::report::{self, Failure};
 use super::session;
 use super::slot::Counts;
 use crate::guc;
 
-const IDENTITY: &str = "select tasker._identity_is_ours()";
+/// With whether the database has the SQL of this library. After an update of the package it has that of an older release until
+/// ALTER EXTENSION.
+const IDENTITY: &str = concat!(
+    "select tasker._identity_is_ours(), e.extversion = '",
+    env!("CARGO_PKG_VERSION"),
+    "' from pg_catalog.pg_extension e where e.extname = 'tasker_pg'"
+);
 const QUEUES: &str = "select tasker._ensure_queues()";
+/// Behind one that does not go at once; and for the SQL of whatever release.
 const PASS: &str = "select accepted::bigint, settled::bigint, late::bigint, rejected::bigint, fired::bigint, \
+                    started::bigint, enqueued::bigint, finished::bigint, more, next_due_at \
+                    from tasker._orchestrate($1, tried => true)";
+const PASS_OF_ANY_RELEASE: &str = "select accepted::bigint, settled::bigint, late::bigint, rejected::bigint, fired::bigint, \
                     started::bigint, enqueued::bigint, finished::bigint, more, next_due_at \
                     from tasker.orchestrate($1)";
 
@@ -49,13 +63,19 @@ pub enum Identity {
 pub struct Statements {
     identity: Option<OwnedPreparedStatement>,
     pass: Option<OwnedPreparedStatement>,
+    /// Whether the database had the SQL of this library when it was last asked for its identity.
+    is_current: bool,
 }
 
 impl Statements {
     /// Looks whose work this is. `None` when the extension is gone.
     pub fn identity(&mut self) -> Result<Option<Identity>, Failure> {
         in_owner_transaction(c"select tasker._identity_is_ours()", || {
-            select(&mut self.identity, IDENTITY, &[], identity)
+            let (identity, is_current) = select(&mut self.identity, IDENTITY, &[], identity);
+            if self.is_current != is_current {
+                (self.is_current, self.pass) = (is_current, None);
+            }
+            identity
         })
     }
 
@@ -66,21 +86,63 @@ impl Statements {
 
     /// Runs a pass. `None` when the extension is gone.
     pub fn pass(&mut self, batch_size: i32) -> Result<Option<Done>, Failure> {
-        in_owner_transaction(c"select * from tasker.orchestrate()", || {
-            let pass = || select(&mut self.pass, PASS, &[batch_size.into()], done);
-            let (done, moves_on) = at_once::moves_on(pass);
-            // Nobody can build on that before it is on the disk: who acts on a step's message writes, and what he commits lies
-            // behind it in the log. And if it is lost, what it came from is not: the next pass does the same again. But the ids
-            // of new tasks, dead letters and rejected messages would be others, and whoever has seen a task's end may rely on it.
-            if moves_on && !guc::synchronous_passes() {
-                session::commit_before_disk();
+        const ACTIVITY: &CStr = c"select * from tasker.orchestrate()";
+        let mut at_once = true;
+        let done = in_owner_transaction(ACTIVITY, || {
+            let done = if self.is_current { pass_at_once(batch_size) } else { None };
+            at_once = false;
+            done.unwrap_or_else(|| self.whole_pass(batch_size))
+        });
+        match done {
+            // A whole pass finds out what it is, and sets that aside.
+            Err(failure) if at_once && !failure.is_of_the_system() => {
+                report::log(format!("a pass failed and is repeated as a whole: {}", failure.message), "");
+                in_owner_transaction(ACTIVITY, || self.whole_pass(batch_size))
             }
-            done
-        })
+            done => done,
+        }
+    }
+
+    fn whole_pass(&mut self, batch_size: i32) -> Done {
+        let statement = if self.is_current { PASS } else { PASS_OF_ANY_RELEASE };
+        select(&mut self.pass, statement, &[batch_size.into()], done)
     }
 }
 
-fn in_owner_transaction<T>(activity: &std::ffi::CStr, body: impl FnOnce() -> T) -> Result<Option<T>, Failure> {
+/// A pass where nothing is special: nearly always. Else nothing is done.
+fn pass_at_once(batch_size: i32) -> Option<Done> {
+    // SAFETY: in a transaction, which is like a statement; the time is a timestamptz.
+    let passed = unsafe {
+        if _identity_is_ours() != Some(true) {
+            return None;
+        }
+        at_once::pass(batch_size, clock().into_datum()?)?
+    };
+    let done = Done {
+        counts: Counts {
+            settled: passed.settled.into(),
+            late: passed.late.into(),
+            started: passed.started.into(),
+            enqueued: passed.enqueued.into(),
+            finished: passed.finished.into(),
+            ..Counts::default()
+        },
+        more: passed.more,
+        next_due_at: passed.next_due_at,
+    };
+    if done.is_nothing() && guc::retention() >= 0 {
+        return None; // time to remove what is old
+    }
+    // Who acts on a step's message writes, and what he commits lies behind it in the log. And if it is lost, what it came from is
+    // not: the next pass does the same again. But the ids of new tasks, dead letters and rejected messages would be others, and
+    // whoever has seen a task's end may rely on it.
+    if passed.enqueued > 0 && passed.finished == 0 && !guc::synchronous_passes() {
+        session::commit_before_disk();
+    }
+    Some(done)
+}
+
+fn in_owner_transaction<T>(activity: &CStr, body: impl FnOnce() -> T) -> Result<Option<T>, Failure> {
     session::transaction(activity, || {
         session::has_extension().then(|| {
             session::become_owner();
@@ -109,12 +171,13 @@ fn select<T: Default>(
     .unwrap_or_report()
 }
 
-fn identity(row: SpiTupleTable) -> SpiResult<Identity> {
-    Ok(match row.get::<bool>(1)? {
+fn identity(row: SpiTupleTable) -> SpiResult<(Identity, bool)> {
+    let identity = match row.get::<bool>(1)? {
         Some(true) => Identity::Ours,
         Some(false) => Identity::Foreign,
         None => Identity::Unknown,
-    })
+    };
+    Ok((identity, row.get::<bool>(2)?.unwrap_or_default()))
 }
 
 fn done(row: SpiTupleTable) -> SpiResult<Done> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 
 use pgrx::pg_sys::elog::PgLogLevel;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
 use pgrx::prelude::*;
 
 /// Writes a message to the server log.
@@ -43,9 +43,7 @@ pub struct Failure {
 impl Failure {
     /// What a caught error says, completed by what was noted of it while its context still existed.
     pub fn new(error: &CaughtError, noted: Option<Failure>) -> Failure {
-        let (CaughtError::PostgresError(report)
-        | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic { ereport: report, .. }) = error;
+        let report = report_of(error);
         match noted {
             Some(noted) if noted.message == report.message() => noted,
             _ => Failure {
@@ -58,11 +56,33 @@ impl Failure {
         }
     }
 
+    /// Whether it is none of the data's.
+    pub fn is_of_the_system(&self) -> bool {
+        is_state_of_the_system(&self.sqlstate)
+    }
+
     /// Detail and context as one text.
     pub fn explanation(&self) -> String {
         let parts = [format!("SQLSTATE {}", self.sqlstate), self.detail.clone(), self.context.clone()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
+}
+
+fn report_of(error: &CaughtError) -> &ErrorReportWithLevel {
+    let (CaughtError::PostgresError(report)
+    | CaughtError::ErrorReport(report)
+    | CaughtError::RustPanic { ereport: report, .. }) = error;
+    report
+}
+
+/// Whether an error is none of the data's.
+pub fn is_of_the_system(error: &CaughtError) -> bool {
+    is_state_of_the_system(&sqlstate(report_of(error).sql_error_code() as i32))
+}
+
+/// See _is_of_the_system, which has the same rule.
+fn is_state_of_the_system(state: &str) -> bool {
+    ["25", "40", "53", "55", "57", "58", "XX"].iter().any(|class| state.starts_with(class)) || state == "42501"
 }
 
 /// Unpacks the server's form of an SQLSTATE: six bits a character, the first in the lowest bits.

@@ -1,16 +1,15 @@
-//! `request_task` where nothing is special about the request: nearly always. All of it in one call, where plpgsql would prepare
-//! a dozen expressions in every transaction anew.
+//! `request_task`: one call where nothing is special about the request, which is nearly always. plpgsql would prepare a dozen
+//! expressions in every transaction anew.
 
-use std::ffi::c_int;
-
-use pgrx::direct_function_call;
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 
 use super::caller::has_right;
 use super::clock::clock;
-use super::spi::as_next_statement;
+use super::lock;
+use super::queue;
+use super::spi::{as_next_statement, run_for_caller, sql_function};
 use super::table::index::{List, Operator};
 use super::table::next;
 use super::table::read::{Key, Reader};
@@ -22,13 +21,58 @@ use crate::workflow::jsonb;
 /// The least that tasker.max_payload_bytes can be, and the most that a request may say of its origin.
 const FEW_BYTES: usize = 1024;
 
-/// Starts a task like request_task, by the same rules, and returns its id. NULL, and nothing is done, where the request or its
-/// template asks for more than that: _request_with_care knows what, and what is wrong.
-#[pg_extern(
-    volatile,
-    sql = "create function tasker._request_at_once(namespace text, name text, context jsonb, version text, priority integer, idempotency_key text, run_at timestamptz, correlation_id uuid, parent_correlation_id uuid, initiator text, source_system text, reason text, tags text[], bypass_steps text[], claim_timeout_seconds integer) returns bigint volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
-)]
-fn _request_at_once(fcinfo: FunctionCallInfo) -> Option<i64> {
+sql_function!(tasker_request_task, pg_finfo_tasker_request_task, request_task);
+
+unsafe fn request_task(fcinfo: FunctionCallInfo) -> Datum {
+    // SAFETY: the function is declared with these types.
+    unsafe {
+        let mut task_id = 0;
+        if !request_at_once(fcinfo, &raw mut task_id) {
+            request_with_care(fcinfo, &raw mut task_id);
+        }
+        task_id.into()
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn request_at_once(fcinfo: FunctionCallInfo, task_id: *mut i64) -> bool {
+    // SAFETY: see there; there is a place for the id.
+    unsafe { request(fcinfo).inspect(|id| task_id.write(*id)).is_some() }
+}
+
+unsafe fn request_with_care(fcinfo: FunctionCallInfo, task_id: *mut i64) {
+    use pg_sys::{INT4OID, JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+    let types = [
+        TEXTOID,
+        TEXTOID,
+        JSONBOID,
+        TEXTOID,
+        INT4OID,
+        TEXTOID,
+        TIMESTAMPTZOID,
+        UUIDOID,
+        UUIDOID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        TEXTARRAYOID,
+        TEXTARRAYOID,
+        INT4OID,
+    ];
+    let text = c"select tasker._request_with_care($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    // SAFETY: they are of these types.
+    unsafe {
+        let arguments = std::array::from_fn(|number| match types[number] {
+            TEXTARRAYOID => queue::array(fcinfo, number),
+            _ => pg_getarg_datum(fcinfo, number),
+        });
+        run_for_caller(text, types, arguments, |[id]| value(id).into_iter().for_each(|id| task_id.write(id)));
+    }
+}
+
+/// Starts a task by the same rules, and returns its id. None, and nothing is done, where the request or its template asks for more
+/// than that: _request_with_care knows what, and what is wrong.
+unsafe fn request(fcinfo: FunctionCallInfo) -> Option<i64> {
     // SAFETY: the function is declared with these types.
     unsafe {
         let argument = |number| pg_getarg_datum(fcinfo, number);
@@ -36,7 +80,8 @@ fn _request_at_once(fcinfo: FunctionCallInfo) -> Option<i64> {
         if !is_plain(fcinfo)
             || pg_sys::XactIsoLevel > pg_sys::XACT_READ_COMMITTED as i32
             || !has_right("requester", namespace)
-            || !keep(value(Some(namespace))?)
+            // As _keep_namespace does; not where somebody drops the namespace.
+            || !lock::try_share("requests", value(Some(namespace))?)
         {
             return None;
         }
@@ -86,21 +131,6 @@ unsafe fn is_plain(fcinfo: FunctionCallInfo) -> bool {
             && is_empty(12)
             && is_empty(13)
             && within(14, 1, 86400)
-    }
-}
-
-unsafe extern "C-unwind" {
-    /// The server's; it raises no errors.
-    fn hash_bytes_extended(bytes: *const u8, length: c_int, seed: u64) -> u64;
-}
-
-/// Does what _keep_namespace does; not where somebody drops the namespace.
-unsafe fn keep(namespace: &[u8]) -> bool {
-    let lock = [b"tasker.requests:", namespace].concat();
-    // SAFETY: the bytes are there. What they give is _lock_key('requests', …): hashtextextended of a text that is compared by its bytes.
-    unsafe {
-        let key = hash_bytes_extended(lock.as_ptr(), lock.len() as c_int, 0).cast_signed();
-        direct_function_call(pg_sys::pg_try_advisory_xact_lock_shared_int8, &[key.into_datum()]).unwrap_or_default()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::*;
 
 use super::EXTENSION;
-use super::report::{Failure, noting_errors};
+use super::report::{Failure, is_of_the_system, noting_errors};
 
 /// The role that owns the extension's tables and runs every pass.
 const OWNER: &CStr = c"tasker_owner";
@@ -204,6 +204,31 @@ pub fn transaction<T>(activity: &CStr, body: impl FnOnce() -> T) -> Result<T, Fa
     }
     report_idle();
     outcome.map_err(|error| Failure::new(&error, noted.take()))
+}
+
+/// Runs `body` in a subtransaction. None, and nothing is done, where it says so, and where it fails; an error of the system passes.
+pub fn in_subtransaction<T>(body: impl FnOnce() -> Option<T>) -> Option<T> {
+    // SAFETY: what stands in the server's own code around such a body; what it returns is in the caller's memory.
+    unsafe {
+        let (memory, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(memory);
+        let outcome =
+            PgTryBuilder::new(AssertUnwindSafe(|| Ok(body()))).catch_others(|error| Err(Box::new(error))).execute();
+        pg_sys::MemoryContextSwitchTo(memory);
+        match outcome {
+            Ok(Some(_)) => pg_sys::ReleaseCurrentSubTransaction(),
+            _ => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(memory);
+        pg_sys::CurrentResourceOwner = owner;
+        outcome.unwrap_or_else(|error| {
+            if is_of_the_system(&error) {
+                error.rethrow();
+            }
+            None
+        })
+    }
 }
 
 fn begin(activity: &CStr) {

@@ -18,6 +18,37 @@ use crate::workflow::step_id::task_of;
 const TABLE: &CStr = c"steps";
 pub const KEY: Key = Key { index: c"steps_pkey", column: c"step_id" };
 
+/// Rows of steps of tasks that start.
+#[derive(Default)]
+pub struct NewSteps {
+    ids: Elements,
+    nodes: Elements,
+    max_attempts: Elements,
+    remaining_parents: Elements,
+}
+
+impl NewSteps {
+    pub fn add(&mut self, step_id: i64, template_step_id: i64, max_attempts: i32, remaining_parents: i32) {
+        self.ids.push(step_id.into_datum());
+        self.nodes.push(template_step_id.into_datum());
+        self.max_attempts.push(max_attempts.into_datum());
+        self.remaining_parents.push(remaining_parents.into_datum());
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// # Safety
+    /// In a statement.
+    pub unsafe fn write(self) {
+        let columns = [Some(Column::Each(self.nodes)), Some(Column::Each(self.max_attempts))];
+        let (state, parents) = (Some(Column::text("pending")), Some(Column::Each(self.remaining_parents)));
+        // SAFETY: the values are of the columns' types.
+        unsafe { write_steps(self.ids, columns, [state, parents, None]) };
+    }
+}
+
 /// Writes the rows of steps of tasks that start.
 #[pg_extern(
     volatile,
@@ -27,18 +58,31 @@ fn _write_steps(fcinfo: FunctionCallInfo) -> Option<bool> {
     // SAFETY: the function is declared with these types.
     unsafe {
         let ids = elements(fcinfo, 0, pg_sys::INT8OID)?;
-        let tasks = ids.iter().map(|id| id.map(|id| task_of(id.value() as i64).into())).collect();
-        let table = Writer::open(TABLE)
+        let column = |number, of_type| Column::each(fcinfo, number, of_type);
+        let of_template = [column(1, pg_sys::INT8OID), column(2, pg_sys::INT4OID)];
+        let own = [column(3, pg_sys::TEXTOID), column(4, pg_sys::INT4OID), column(5, pg_sys::TIMESTAMPTZOID)];
+        Some(write_steps(ids, of_template, own))
+    }
+}
+
+/// What they have of their template: its step, and how often they may be tried. What is their own: state, remaining parents, when
+/// they ended.
+unsafe fn write_steps(ids: Elements, of_template: [Option<Column>; 2], own: [Option<Column>; 3]) -> bool {
+    let tasks = ids.iter().map(|id| id.map(|id| task_of(id.value() as i64).into())).collect();
+    let ([template_step_id, max_attempts], [state, remaining_parents, finished_at]) = (of_template, own);
+    // SAFETY: the values are of the columns' types.
+    unsafe {
+        Writer::open(TABLE)
             .set(c"step_id", Column::Each(ids))
             .set(c"task_id", Column::Each(tasks))
-            .set(c"template_step_id", Column::each(fcinfo, 1, pg_sys::INT8OID))
-            .set(c"max_attempts", Column::each(fcinfo, 2, pg_sys::INT4OID))
-            .set(c"state", Column::each(fcinfo, 3, pg_sys::TEXTOID))
-            .set(c"remaining_parents", Column::each(fcinfo, 4, pg_sys::INT4OID))
-            .set(c"finished_at", Column::each(fcinfo, 5, pg_sys::TIMESTAMPTZOID))
+            .set(c"template_step_id", template_step_id)
+            .set(c"max_attempts", max_attempts)
+            .set(c"state", state)
+            .set(c"remaining_parents", remaining_parents)
+            .set(c"finished_at", finished_at)
             .set(c"ordinal", Column::one(0_i32.into_datum()))
-            .set(c"attempts", Column::one(0_i32.into_datum()));
-        Some(table.append(Some(KEY)))
+            .set(c"attempts", Column::one(0_i32.into_datum()))
+            .append(Some(KEY))
     }
 }
 
@@ -187,25 +231,34 @@ unsafe fn later(at: Datum, seconds: f64) -> Option<Datum> {
     unsafe { direct_function_call::<TimestampWithTimeZone>(pg_sys::timestamptz_pl_interval, &arguments).into_datum() }
 }
 
-/// Writes that so many attempts more (or less, where the delta is negative) are in flight for each of these (namespace and
-/// template), a row for those that are the same.
-///
-/// # Safety
-/// In a statement.
-pub unsafe fn write_in_flight(attempts: impl Iterator<Item = (i64, i64)>, delta: i32) {
-    let mut sums: BTreeMap<(i64, i64), i32> = BTreeMap::new();
-    for attempt in attempts {
-        *sums.entry(attempt).or_default() += delta;
+/// How many more or less attempts are in flight, by namespace and template.
+#[derive(Default)]
+pub struct InFlight(BTreeMap<(i64, i64), i32>);
+
+impl InFlight {
+    pub fn add(&mut self, namespace_id: i64, template_id: i64, more: i32) {
+        *self.0.entry((namespace_id, template_id)).or_default() += more;
     }
-    let column = |value: fn(&(i64, i64), i32) -> Datum| {
-        Column::Each(sums.iter().map(|(key, sum)| Some(value(key, *sum))).collect())
-    };
-    // SAFETY: the values are of the columns' types.
-    unsafe {
-        Writer::open(c"in_flight_deltas")
-            .set(c"namespace_id", column(|(namespace, _), _| (*namespace).into()))
-            .set(c"template_id", column(|(_, template), _| (*template).into()))
-            .set(c"delta", column(|_, sum| sum.into()))
-            .append(None);
+
+    /// Writes what remains of it: a piece of the sum for each.
+    ///
+    /// # Safety
+    /// In a statement.
+    pub unsafe fn write(mut self) {
+        self.0.retain(|_, more| *more != 0);
+        if self.0.is_empty() {
+            return;
+        }
+        let column = |value: fn(&(i64, i64), i32) -> Datum| {
+            Column::Each(self.0.iter().map(|(key, more)| Some(value(key, *more))).collect())
+        };
+        // SAFETY: the values are of the columns' types.
+        unsafe {
+            Writer::open(c"in_flight_deltas")
+                .set(c"namespace_id", column(|(namespace, _), _| (*namespace).into()))
+                .set(c"template_id", column(|(_, template), _| (*template).into()))
+                .set(c"delta", column(|_, more| more.into()))
+                .append(None);
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::ptr::null_mut;
 
 use pgrx::direct_function_call;
-use pgrx::pg_sys::{AttrNumber, Datum, FunctionCallInfo, Oid, Relation, TupleTableSlot};
+use pgrx::pg_sys::{AttrNumber, Datum, FunctionCallInfo, ItemPointerData, Oid, Relation, TupleTableSlot};
 use pgrx::prelude::*;
 
 use self::past::Past;
@@ -267,6 +267,60 @@ impl Writer {
     unsafe fn close(self) {
         // SAFETY: opened in `open`.
         unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
+    }
+}
+
+/// Whether rows of a table can be removed past the executor.
+///
+/// # Safety
+/// In a statement.
+pub unsafe fn can_remove(name: &CStr) -> bool {
+    // SAFETY: what does not exist is an error; what is opened is closed.
+    unsafe {
+        let table = open(name, pg_sys::RowExclusiveLock);
+        let is_plain = is_plain(table);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        is_plain
+    }
+}
+
+/// Removes the rows in these places, where the statement's snapshot, or that of one around it, has shown them. Says of each whether
+/// it was still there; waits for who is changing it.
+///
+/// # Safety
+/// In a statement.
+pub unsafe fn remove(name: &CStr, places: &[ItemPointerData]) -> Vec<bool> {
+    // SAFETY: see above; what is opened is closed.
+    unsafe {
+        let table = open(name, pg_sys::RowExclusiveLock);
+        pg_sys::CheckCmdReplicaIdentity(table, pg_sys::CmdType::CMD_DELETE);
+        let removed = places.iter().map(|place| delete(table, *place) == pg_sys::TM_Result::TM_Ok).collect();
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        removed
+    }
+}
+
+/// Deletes the row in a place, as the executor does.
+///
+/// # Safety
+/// In a statement, with the table open for it.
+pub unsafe fn delete(table: Relation, mut place: ItemPointerData) -> pg_sys::TM_Result::Type {
+    check_for_interrupts!();
+    // SAFETY: see above.
+    unsafe {
+        let (command, snapshot) = (pg_sys::GetCurrentCommandId(true), pg_sys::GetActiveSnapshot());
+        let mut failure = pg_sys::TM_FailureData::default();
+        let no_crosscheck = null_mut();
+        pg_sys::table_tuple_delete(
+            table,
+            &raw mut place,
+            command,
+            snapshot,
+            no_crosscheck,
+            true,
+            &raw mut failure,
+            false,
+        )
     }
 }
 

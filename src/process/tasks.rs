@@ -235,23 +235,50 @@ pub unsafe fn write_active_steps(ended: impl Iterator<Item = i64>, ready: impl I
     unsafe { Writer::open(c"tasks").set(c"active_steps", changes).update_to_zero(KEY, &keys, c"active_steps") }
 }
 
+/// Transitions of tasks, one for each id.
+pub struct TaskTransitions {
+    pub task_ids: Column,
+    pub from_states: Option<Column>,
+    pub to_states: Option<Column>,
+    pub metadata: Option<Column>,
+}
+
+impl TaskTransitions {
+    /// Says whether that has gone past the executor.
+    ///
+    /// # Safety
+    /// In a statement; ids are bigints, states texts, metadata jsonb, and `at` is a timestamptz.
+    pub unsafe fn write(self, at: Datum) -> bool {
+        // SAFETY: see above.
+        unsafe {
+            Writer::open(c"task_transitions")
+                .number(c"task_transition_id", TRANSITIONS)
+                .set(c"task_id", self.task_ids)
+                .set(c"created_at", Column::One(at))
+                .set(c"from_state", self.from_states)
+                .set(c"to_state", self.to_states)
+                .set(c"actor", Column::one(session_user()))
+                .set(c"metadata", self.metadata)
+                .append(None)
+        }
+    }
+}
+
 /// Writes transitions of tasks, one for each id; the other arrays have as many elements, or are NULL.
 #[pg_extern(
     volatile,
     sql = "create function tasker._write_task_transitions(task_ids bigint[], at timestamptz, from_states text[], to_states text[], metadata jsonb[] default null) returns boolean volatile language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
 )]
-fn _write_task_transitions(fcinfo: FunctionCallInfo) -> bool {
+fn _write_task_transitions(fcinfo: FunctionCallInfo) -> Option<bool> {
     // SAFETY: the function is declared with these types.
     unsafe {
-        Writer::open(c"task_transitions")
-            .number(c"task_transition_id", TRANSITIONS)
-            .set(c"task_id", Column::each(fcinfo, 0, pg_sys::INT8OID))
-            .set(c"created_at", Column::one(pg_getarg_datum(fcinfo, 1)))
-            .set(c"from_state", Column::each(fcinfo, 2, pg_sys::TEXTOID))
-            .set(c"to_state", Column::each(fcinfo, 3, pg_sys::TEXTOID))
-            .set(c"actor", Column::one(session_user()))
-            .set(c"metadata", Column::each(fcinfo, 4, pg_sys::JSONBOID))
-            .append(None)
+        let transitions = TaskTransitions {
+            task_ids: Column::each(fcinfo, 0, pg_sys::INT8OID)?,
+            from_states: Column::each(fcinfo, 2, pg_sys::TEXTOID),
+            to_states: Column::each(fcinfo, 3, pg_sys::TEXTOID),
+            metadata: Column::each(fcinfo, 4, pg_sys::JSONBOID),
+        };
+        Some(transitions.write(pg_getarg_datum(fcinfo, 1)?))
     }
 }
 

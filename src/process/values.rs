@@ -148,7 +148,7 @@ impl Composite {
     ///
     /// # Safety
     /// It returns some.
-    unsafe fn returned_by(fcinfo: FunctionCallInfo) -> Composite {
+    pub unsafe fn returned_by(fcinfo: FunctionCallInfo) -> Composite {
         // SAFETY: see above; the copy is kept for ever.
         unsafe {
             let function = (*(*fcinfo).flinfo).fn_oid;
@@ -196,6 +196,12 @@ impl Composite {
             }
             Composite(own)
         }
+    }
+
+    /// Its columns, in memory of the caller's.
+    pub fn description(&self) -> TupleDesc {
+        // SAFETY: the description is there.
+        unsafe { pg_sys::CreateTupleDescCopy(self.0) }
     }
 
     pub fn oid(&self) -> Oid {

@@ -70,14 +70,14 @@ fn _note_installed() {
 /// The wake counter of a namespace of this database; 0 without shared memory. To wait without missing a wake, take it
 /// before looking for work.
 #[pg_extern(volatile)]
-fn _generation(namespace_id: i64) -> i64 {
+pub fn _generation(namespace_id: i64) -> i64 {
     shmem::board().map_or(0, |board| generation(board.wake_of(session::database(), namespace_id)))
 }
 
 /// Waits until the wake counter of a namespace is no longer `generation`: true; or for `timeout_ms`: false. Without
 /// shared memory it naps for 50 ms at most.
 #[pg_extern(volatile)]
-fn _wait_for_wake(namespace_id: i64, generation: i64, timeout_ms: i32) -> bool {
+pub fn _wait_for_wake(namespace_id: i64, generation: i64, timeout_ms: i32) -> bool {
     let timeout = Duration::from_millis(timeout_ms.max(0).unsigned_abs().into());
     let Some(board) = shmem::board() else {
         session::sleep(timeout.min(NAP));

@@ -1,5 +1,5 @@
 /*
- * Counts the PL/pgSQL statements that functions of schema tasker execute, and lets chosen ones fail before they begin.
+ * Counts the statements that functions of schema tasker execute, in PL/pgSQL and in Rust, and lets chosen ones fail before they begin.
  * For tests: built by them, and installed nowhere.
  *
  *   fault_points.plan = '17=53100,40=22012'   the 17th fails with SQLSTATE 53100, the 40th with 22012
@@ -8,7 +8,8 @@
  *   show fault_points.counted                 how many were executed since the plan was set
  *   show fault_points.firsts                  the numbers of those that had not been executed before since then
  *
- * PL/pgSQL calls a plugin before every statement (PLpgSQL_plugin in plpgsql.h).
+ * PL/pgSQL calls a plugin before every statement (PLpgSQL_plugin in plpgsql.h), tasker_pg before what is like one (plugin in
+ * src/process/spi.rs).
  */
 #include "postgres.h"
 
@@ -30,11 +31,11 @@ static int unused_counted = 0;
 static char *unused_firsts = NULL;
 static long counted = 0;
 
-/* The statements met so far: function and number within it. */
+/* The statements met so far: function (its id, or the place of its file's name) and number (or line) within it. */
 #define MOST 8192
 static struct
 {
-	Oid			function;
+	uintptr_t	function;
 	unsigned	statement;
 } known[MOST];
 static int known_count = 0;
@@ -51,7 +52,7 @@ restart(const char *newval, void *extra)
 }
 
 static void
-note(Oid function, unsigned statement)
+note(uintptr_t function, unsigned statement)
 {
 	for (int i = 0; i < known_count; i++)
 		if (known[i].function == function && known[i].statement == statement)
@@ -94,15 +95,12 @@ fail(const char *action)
 }
 
 static void
-before_statement(PLpgSQL_execstate *estate, PLpgSQL_stmt *stmt)
+meet(uintptr_t function, unsigned statement)
 {
 	const char *point = plan;
 
-	if (point == NULL || *point == '\0' || !OidIsValid(estate->func->fn_oid) ||
-		get_func_namespace(estate->func->fn_oid) != get_namespace_oid("tasker", true))
-		return;
 	counted++;
-	note(estate->func->fn_oid, stmt->stmtid);
+	note(function, statement);
 	while (point != NULL)
 	{
 		char	   *action;
@@ -113,6 +111,23 @@ before_statement(PLpgSQL_execstate *estate, PLpgSQL_stmt *stmt)
 		if (point != NULL)
 			point++;
 	}
+}
+
+static void
+before_statement(PLpgSQL_execstate *estate, PLpgSQL_stmt *stmt)
+{
+	Oid			function = estate->func->fn_oid;
+
+	if (plan != NULL && *plan != '\0' && OidIsValid(function) &&
+		get_func_namespace(function) == get_namespace_oid("tasker", true))
+		meet(function, stmt->stmtid);
+}
+
+static void
+before_rust(const char *file, int line)
+{
+	if (plan != NULL && *plan != '\0')
+		meet((uintptr_t) file, line);
 }
 
 static PLpgSQL_plugin plugin = {.stmt_beg = before_statement};
@@ -129,4 +144,5 @@ _PG_init(void)
 	DefineCustomStringVariable("fault_points.firsts", "Which of them were executed for the first time.", NULL, &unused_firsts,
 							   "", PGC_INTERNAL, GUC_NOT_IN_SAMPLE, NULL, NULL, show_firsts);
 	*place = &plugin;
+	*(void **) find_rendezvous_variable("tasker_pg_before_statement") = before_rust;
 }

@@ -9,7 +9,7 @@ use super::Message;
 use crate::process::spi::as_next_statement;
 use crate::process::table::index::{End, Operator, Scan};
 use crate::process::table::read::{lock, places, values};
-use crate::process::table::{column, has_plain_rows};
+use crate::process::table::{column, delete, has_plain_rows};
 
 /// A queue's table, which is as pgmq makes it and has nothing to it that a statement would have to mind.
 pub struct Queue {
@@ -173,20 +173,8 @@ impl Queue {
     unsafe fn delete(&self, slot: *mut TupleTableSlot) -> bool {
         use pg_sys::TM_Result;
         // SAFETY: the slot holds a row of the table.
-        unsafe {
-            let mut failure = pg_sys::TM_FailureData::default();
-            let result = pg_sys::table_tuple_delete(
-                self.table,
-                &raw mut (*slot).tts_tid,
-                pg_sys::GetCurrentCommandId(true),
-                pg_sys::GetActiveSnapshot(),
-                null_mut(),
-                true,
-                &raw mut failure,
-                false,
-            );
-            matches!(result, TM_Result::TM_Ok | TM_Result::TM_SelfModified | TM_Result::TM_Deleted)
-        }
+        let result = unsafe { delete(self.table, (*slot).tts_tid) };
+        matches!(result, TM_Result::TM_Ok | TM_Result::TM_SelfModified | TM_Result::TM_Deleted)
     }
 
     unsafe fn close(self) {

@@ -3,10 +3,10 @@
 use std::ffi::CStr;
 use std::ptr::null_mut;
 
-use pgrx::pg_sys::{AttrNumber, Datum, Oid, Relation, ScanKeyData, TupleTableSlot};
+use pgrx::pg_sys::{AttrNumber, Datum, ItemPointerData, Oid, Relation, ScanKeyData, TupleTableSlot};
 use pgrx::prelude::*;
 
-use super::read::{Values, values};
+use super::read::{Values, is_touched, values};
 use super::{attribute, open, open_in};
 
 /// How columns of indexes are compared.
@@ -20,6 +20,7 @@ impl Operator {
     pub const BIGINT_IS: Operator = Operator::new(pg_sys::F_INT8EQ, pg_sys::BTEqualStrategyNumber);
     pub const INTEGER_IS: Operator = Operator::new(pg_sys::F_INT4EQ, pg_sys::BTEqualStrategyNumber);
     pub const SMALLINT_IS: Operator = Operator::new(pg_sys::F_INT2EQ, pg_sys::BTEqualStrategyNumber);
+    pub const SMALLINT_BELOW: Operator = Operator::new(pg_sys::F_INT2LT, pg_sys::BTLessStrategyNumber);
     pub const TEXT_IS: Operator = Operator::new(pg_sys::F_TEXTEQ, pg_sys::BTEqualStrategyNumber);
     pub const OID_IS: Operator = Operator::new(pg_sys::F_OIDEQ, pg_sys::BTEqualStrategyNumber);
     pub const BIGINT_BELOW: Operator = Operator::new(pg_sys::F_INT8LT, pg_sys::BTLessStrategyNumber);
@@ -184,6 +185,53 @@ impl<const N: usize> List<N> {
                 }
             }
             None
+        }
+    }
+
+    pub fn close(self) {
+        // SAFETY: opened in `open`.
+        unsafe {
+            self.scan.close();
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            pg_sys::table_close(self.table, pg_sys::NoLock as i32);
+        }
+    }
+}
+
+/// The rows of a table whose first columns in an index compare to values, one after the other in the order of the index.
+pub struct Cursor<const N: usize> {
+    table: Relation,
+    slot: *mut TupleTableSlot,
+    scan: Scan,
+    columns: [AttrNumber; N],
+}
+
+impl<const N: usize> Cursor<N> {
+    /// Shows columns that are passed by value.
+    ///
+    /// # Safety
+    /// In a statement, and closed before it ends; the values are of the columns' types.
+    pub unsafe fn open(table: &CStr, index: &CStr, conditions: &[(Operator, Datum)], columns: [&CStr; N]) -> Cursor<N> {
+        // SAFETY: what does not exist is an error.
+        unsafe {
+            let table = open(table, pg_sys::AccessShareLock);
+            let slot = pg_sys::table_slot_create(table, null_mut());
+            let columns = columns.map(|name| attribute(table, name));
+            let (operators, of): (Vec<_>, Vec<_>) = conditions.iter().copied().unzip();
+            let mut scan = Scan::open(table, index, &operators);
+            scan.begin(&of);
+            Cursor { table, slot, scan, columns }
+        }
+    }
+
+    /// The next row: its columns, where it is, and whether somebody has ever locked it, or begun to change it.
+    pub fn next(&mut self) -> Option<(Values<N>, ItemPointerData, bool)> {
+        // SAFETY: the scan is open, and the slot is one of the table's.
+        unsafe {
+            self.scan.next(End::First, self.slot).then(|| {
+                pg_sys::slot_getallattrs(self.slot);
+                (values(self.slot, self.columns), (*self.slot).tts_tid, is_touched(self.slot))
+            })
         }
     }
 

@@ -170,6 +170,19 @@ pub struct Reader<const N: usize> {
     columns: [AttrNumber; N],
 }
 
+/// Whether somebody may have locked the row in a slot, or be changing it. Not so where whoever has ever done that is known to have
+/// failed.
+///
+/// # Safety
+/// It is a row of a heap, in its page.
+pub unsafe fn is_touched(slot: *mut TupleTableSlot) -> bool {
+    // SAFETY: see above.
+    unsafe {
+        let row = pg_sys::ExecFetchSlotHeapTuple(slot, false, null_mut());
+        u32::from((*(*row).t_data).t_infomask) & pg_sys::HEAP_XMAX_INVALID == 0
+    }
+}
+
 pub type Values<const N: usize> = [Option<Datum>; N];
 
 impl<const N: usize> Reader<N> {
@@ -212,9 +225,7 @@ impl<const N: usize> Reader<N> {
         // SAFETY: the table is open, and its rows have the columns of the system.
         unsafe {
             let slot = self.rows.find(key)?;
-            let mut is_null = false;
-            let xmax = (*(*slot).tts_ops).getsysattr?(slot, pg_sys::MaxTransactionIdAttributeNumber, &raw mut is_null);
-            Some((values(slot, self.columns), xmax.value() != 0))
+            Some((values(slot, self.columns), is_touched(slot)))
         }
     }
 
