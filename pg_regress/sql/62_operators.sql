@@ -128,6 +128,8 @@ select count(*) from tasker.request_tasks('test_operators', 'chain', '{"{}","{}"
 select count(*) from (
   select tasker.cancel_task(t) from tasker.request_tasks('test_operators', 'chain', '{"{}","{}"}', tags => '{older}') t) newer;
 select count(*), min(outcome) from tasker.cancel_tasks(tag => 'older', max_tasks => 2, dry_run => false);
+select tasker.cancel_tasks(max_tasks => -1);
+select tasker.retry_tasks(max_tasks => -1);
 
 -- purge_namespace cancels all that is not over, and leaves no message: neither one whose attempt was reported without
 -- deleting it, nor one of somebody else.

@@ -28,13 +28,8 @@ begin
       errcode = 'invalid_parameter_value',
       message = format('"%s" is no state of a task', _find_tasks.state),
       hint = format('States: %s.', array_to_string(states, ', '));
-  elsif _find_tasks.max_rows < 0 then
-    raise exception using
-      errcode = 'invalid_parameter_value',
-      message = 'max_rows must not be negative',
-      detail = format('max_rows is %s.', _find_tasks.max_rows),
-      hint = 'NULL means: no limit.';
   end if;
+  perform tasker._check_most('max_rows', _find_tasks.max_rows);
 
   return query
   select t.task_id

@@ -13,7 +13,7 @@ declare
   first_id constant bigint := tasker._first_task_since(_slowest_steps.since);
   wanted   bigint[];
 begin
-  perform tasker._check_max_rows(_slowest_steps.max_rows);
+  perform tasker._check_most('max_rows', _slowest_steps.max_rows);
   if _slowest_steps.namespace is not null then
     perform tasker._namespace_id(_slowest_steps.namespace);
   end if;

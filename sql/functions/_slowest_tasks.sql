@@ -10,7 +10,7 @@ declare
   first_id constant bigint := tasker._first_task_since(_slowest_tasks.since);
   wanted   bigint[];
 begin
-  perform tasker._check_max_rows(_slowest_tasks.max_rows);
+  perform tasker._check_most('max_rows', _slowest_tasks.max_rows);
   if _slowest_tasks.namespace is not null then
     perform tasker._namespace_id(_slowest_tasks.namespace);
   end if;

@@ -16,6 +16,7 @@ as $$
 declare
   task record;
 begin
+  perform tasker._check_most('max_tasks', cancel_tasks.max_tasks);
   -- In the order of ids, as everybody locks tasks.
   for task in
     select t.task_id, t.state

@@ -15,6 +15,7 @@ as $$
 declare
   task record;
 begin
+  perform tasker._check_most('max_tasks', retry_tasks.max_tasks);
   for task in
     select t.task_id, t.error_steps
     from tasker._find_tasks(retry_tasks.correlation_id, retry_tasks.tag, retry_tasks.namespace, retry_tasks.name,
