@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use super::caller::has_right_everywhere;
 use super::clock::clock;
 use super::queue::{self, RESULTS};
-use super::spi::{as_next_statement, run_for_caller, sql_function};
+use super::spi::{as_next_statement, guarded, run_for_caller, sql_function};
 use super::steps::KEY;
 use super::table::{Column, Writer};
 use super::values::value;
@@ -19,19 +19,13 @@ sql_function!(tasker_complete_step, pg_finfo_tasker_complete_step, complete_step
 unsafe fn complete_step(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: the function is declared with these types.
     unsafe {
-        if !complete_at_once(fcinfo) {
+        if guarded(|| as_next_statement(|| complete(fcinfo))) != Some(true) {
             let types = [pg_sys::INT8OID, pg_sys::INT4OID, pg_sys::JSONBOID, pg_sys::JSONBOID, pg_sys::INT8OID];
             let text = c"select from tasker._report_attempt($1, $2, 'success', $3, null, $4, $5)";
-            run_for_caller(text, types, std::array::from_fn(|number| pg_getarg_datum(fcinfo, number)), |[]| ());
+            run_for_caller(text, types, std::array::from_fn(|number| pg_getarg_datum(fcinfo, number)), &mut |[]| ());
         }
         Datum::null()
     }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn complete_at_once(fcinfo: FunctionCallInfo) -> bool {
-    // SAFETY: see there.
-    unsafe { as_next_statement(|| complete(fcinfo)) }.unwrap_or_default()
 }
 
 /// Reports a success as _report_attempt does, by the same rules: writes it to the step, and sends the message that points

@@ -15,7 +15,7 @@ use super::queue;
 use super::rare::find_namespace;
 use super::result_set::ResultSet;
 use super::session::in_subtransaction;
-use super::spi::{as_next_statement, run_for_caller, sql_function};
+use super::spi::{as_next_statement, guarded, run_for_caller, sql_function};
 use super::values::value;
 use super::wake::{_generation, _wait_for_wake};
 
@@ -34,39 +34,22 @@ sql_function!(tasker_exchange_steps, pg_finfo_tasker_exchange_steps, exchange_st
 unsafe fn poll_steps(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let mut id = plain_namespace(fcinfo);
+        let ask = Ask::of(fcinfo, POLL);
+        let mut id = guarded(|| ask.plain_namespace()).unwrap_or_default();
         if id == 0 {
-            let ask = Ask::of(fcinfo, POLL);
             let types = [pg_sys::TEXTOID, pg_sys::INT4OID, pg_sys::INTERVALOID, pg_sys::TEXTOID];
             let arguments = [ask.namespace, ask.qty, ask.lease, ask.worker_id];
             let text = c"select tasker._check_poll($1, $2, $3, $4)";
-            run_for_caller(text, types, arguments, |[checked]| id = checked.map_or(0, |id| id.value() as i64));
+            let mut show = |[checked]: [Option<Datum>; 1]| id = checked.map_or(0, |id| id.value() as i64);
+            run_for_caller(text, types, arguments, &mut show);
         }
-        poll(fcinfo, id);
+        guarded(|| show(fcinfo, ask.poll(id, stop_at(pg_getarg_datum(fcinfo, 3)), &Names::of(fcinfo, 5))));
     }
     Datum::null()
 }
 
-/// The id of the namespace, where it is plain that a worker may ask for that; else 0: _check_poll knows, and what is wrong.
-#[pg_guard]
-unsafe extern "C-unwind" fn plain_namespace(fcinfo: FunctionCallInfo) -> i64 {
-    // SAFETY: see there.
-    unsafe { Ask::of(fcinfo, POLL).plain_namespace() }.unwrap_or_default()
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn poll(fcinfo: FunctionCallInfo, namespace_id: i64) {
-    // SAFETY: see there.
-    unsafe {
-        let stop_at = stop_at(pg_getarg_datum(fcinfo, 3));
-        let taken = Ask::of(fcinfo, POLL).poll(namespace_id, stop_at, &Names::of(fcinfo, 5));
-        show(fcinfo, taken);
-    }
-}
-
 /// How an exchange goes on.
 #[derive(Clone, Copy)]
-#[repr(C)]
 enum Next {
     Done,
     /// Those that are not among these (an array of places, from 1) have to be queued, before steps are taken.
@@ -80,13 +63,13 @@ enum Next {
 unsafe fn exchange_steps(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: the function is declared with these types.
     unsafe {
-        match exchange_at_once(fcinfo) {
+        match guarded(|| exchange_at_once(fcinfo)) {
             Next::Done => {}
             Next::QueueOthers(settled) => {
                 let types = [pg_sys::JSONBARRAYOID, pg_sys::INT8ARRAYOID];
                 let text = c"select from tasker._queue_results($1, $2)";
-                run_for_caller(text, types, [queue::array(fcinfo, 1), Some(settled)], |[]| ());
-                take_for_exchange(fcinfo);
+                run_for_caller(text, types, [guarded(|| queue::array(fcinfo, 1)), Some(settled)], &mut |[]| ());
+                guarded(|| show(fcinfo, Ask::of(fcinfo, EXCHANGE).take(&Names::ALL)));
             }
             Next::WithCare { tried } => exchange_with_care(fcinfo, tried),
         }
@@ -94,8 +77,7 @@ unsafe fn exchange_steps(fcinfo: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-#[pg_guard]
-unsafe extern "C-unwind" fn exchange_at_once(fcinfo: FunctionCallInfo) -> Next {
+unsafe fn exchange_at_once(fcinfo: FunctionCallInfo) -> Next {
     // SAFETY: see there.
     unsafe {
         let ask = Ask::of(fcinfo, EXCHANGE);
@@ -130,13 +112,6 @@ unsafe extern "C-unwind" fn exchange_at_once(fcinfo: FunctionCallInfo) -> Next {
     }
 }
 
-/// What was delivered is committed with this call: it must not wait.
-#[pg_guard]
-unsafe extern "C-unwind" fn take_for_exchange(fcinfo: FunctionCallInfo) {
-    // SAFETY: see there.
-    unsafe { show(fcinfo, Ask::of(fcinfo, EXCHANGE).take(&Names::ALL)) }
-}
-
 unsafe fn exchange_with_care(fcinfo: FunctionCallInfo, tried: bool) {
     use pg_sys::{BOOLOID, INT4OID, INTERVALOID, JSONBARRAYOID, TEXTOID};
     let types = [TEXTOID, JSONBARRAYOID, INT4OID, INTERVALOID, INTERVALOID, TEXTOID, BOOLOID];
@@ -144,12 +119,12 @@ unsafe fn exchange_with_care(fcinfo: FunctionCallInfo, tried: bool) {
     // SAFETY: the arguments are of these types, and so are the columns.
     unsafe {
         let arguments = std::array::from_fn(|number| match number {
-            1 => queue::array(fcinfo, 1),
-            6 => tried.into_datum(),
+            1 => guarded(|| queue::array(fcinfo, 1)),
+            6 => Some(tried.into()),
             _ => pg_getarg_datum(fcinfo, number),
         });
-        let rows = ResultSet::of(fcinfo);
-        run_for_caller(text, types, arguments, |columns: [_; 5]| rows.add(columns));
+        let rows = guarded(|| ResultSet::of(fcinfo));
+        run_for_caller(text, types, arguments, &mut |columns: [_; 5]| rows.add(columns));
     }
 }
 

@@ -9,7 +9,7 @@ use super::caller::has_right;
 use super::clock::clock;
 use super::lock;
 use super::queue;
-use super::spi::{as_next_statement, run_for_caller, sql_function};
+use super::spi::{as_next_statement, guarded, run_for_caller, sql_function};
 use super::table::index::{List, Operator};
 use super::table::next;
 use super::table::read::{Key, Reader};
@@ -26,21 +26,15 @@ sql_function!(tasker_request_task, pg_finfo_tasker_request_task, request_task);
 unsafe fn request_task(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: the function is declared with these types.
     unsafe {
-        let mut task_id = 0;
-        if !request_at_once(fcinfo, &raw mut task_id) {
-            request_with_care(fcinfo, &raw mut task_id);
+        let mut task_id = guarded(|| request(fcinfo));
+        if task_id.is_none() {
+            request_with_care(fcinfo, &mut |[id]| task_id = value(id));
         }
-        task_id.into()
+        task_id.unwrap_or_default().into()
     }
 }
 
-#[pg_guard]
-unsafe extern "C-unwind" fn request_at_once(fcinfo: FunctionCallInfo, task_id: *mut i64) -> bool {
-    // SAFETY: see there; there is a place for the id.
-    unsafe { request(fcinfo).inspect(|id| task_id.write(*id)).is_some() }
-}
-
-unsafe fn request_with_care(fcinfo: FunctionCallInfo, task_id: *mut i64) {
+unsafe fn request_with_care(fcinfo: FunctionCallInfo, show: &mut dyn FnMut([Option<Datum>; 1])) {
     use pg_sys::{INT4OID, JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
     let types = [
         TEXTOID,
@@ -63,10 +57,10 @@ unsafe fn request_with_care(fcinfo: FunctionCallInfo, task_id: *mut i64) {
     // SAFETY: they are of these types.
     unsafe {
         let arguments = std::array::from_fn(|number| match types[number] {
-            TEXTARRAYOID => queue::array(fcinfo, number),
+            TEXTARRAYOID => guarded(|| queue::array(fcinfo, number)),
             _ => pg_getarg_datum(fcinfo, number),
         });
-        run_for_caller(text, types, arguments, |[id]| value(id).into_iter().for_each(|id| task_id.write(id)));
+        run_for_caller(text, types, arguments, show);
     }
 }
 

@@ -152,22 +152,33 @@ pub unsafe fn run_for_caller<const N: usize, const P: usize>(
     text: &CStr,
     mut types: [Oid; P],
     arguments: [Option<Datum>; P],
-    mut show: impl FnMut([Option<Datum>; N]),
+    show: &mut dyn FnMut([Option<Datum>; N]),
 ) {
     let mut values = arguments.map(|argument| argument.unwrap_or(Datum::null()));
     let nulls = arguments.map(|argument| if argument.is_some() { b' ' } else { b'n' } as c_char);
     // SAFETY: see above.
     unsafe {
-        pg_sys::SPI_connect();
+        guarded(|| pg_sys::SPI_connect());
         let (types, values) = (types.as_mut_ptr(), values.as_mut_ptr());
         unguarded::SPI_execute_with_args(text.as_ptr(), P as c_int, types, values, nulls.as_ptr(), false, 0);
-        if let Some(table) = pg_sys::SPI_tuptable.as_ref() {
-            for row in 0..table.numvals as usize {
-                show(columns(table, row));
+        guarded(|| {
+            if let Some(table) = pg_sys::SPI_tuptable.as_ref() {
+                for row in 0..table.numvals as usize {
+                    show(columns(table, row));
+                }
             }
-        }
-        pg_sys::SPI_finish();
+            pg_sys::SPI_finish();
+        });
     }
+}
+
+/// Runs what may panic in a function of `sql_function!`: the server gets an error then, as `#[pg_guard]` does it.
+///
+/// # Safety
+/// Nothing on the stack below that function has to be dropped.
+pub unsafe fn guarded<T>(body: impl FnOnce() -> T) -> T {
+    // SAFETY: what the attribute expands to.
+    unsafe { pg_sys::submodules::panic::pgrx_extern_c_guard(body) }
 }
 
 unsafe fn columns<const N: usize>(table: &pg_sys::SPITupleTable, row: usize) -> [Option<Datum>; N] {
