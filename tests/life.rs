@@ -73,7 +73,12 @@ fn no_setting_of_a_database_or_role_stops_the_engine() {
          create schema shadow;
          create function shadow.clock_timestamp() returns timestamptz language sql return timestamptz '1970-01-01';
          create function shadow.jsonb_build_object(variadic \"any\") returns jsonb language internal immutable as 'jsonb_build_object_noargs';
-         create operator shadow.= (leftarg = bigint, rightarg = bigint, function = int8ne)",
+         create operator shadow.= (leftarg = bigint, rightarg = bigint, function = int8ne);
+         create function shadow.trap(text, text) returns boolean language plpgsql as 'begin raise exception ''a trap''; end';
+         create operator shadow.= (leftarg = text, rightarg = text, function = shadow.trap);
+         create function shadow.look() returns trigger language plpgsql as 'begin return new; end';
+         create trigger look before update on tasker.tasks for each row execute function shadow.look();
+         create trigger look before update on tasker.steps for each row execute function shadow.look()",
     );
     for setting in known_settings(&mut plain) {
         plain.run(&format!("alter database odd set {setting}; alter role postgres in database odd set {setting}"));

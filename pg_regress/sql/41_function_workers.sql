@@ -193,6 +193,10 @@ begin;
 select count(*) from tasker.poll_steps('test_functions', 10, task_names => '{fan}');
 rollback;
 select pg_temp.steps(:fan) as steps;
-select count(*) from tasker.poll_steps('test_functions', 10, task_names => '{fan}');
+-- Any time to wait will do, however long: these wait for nothing.
+select count(*) from tasker.poll_steps('test_functions', 10, task_names => '{fan}', max_wait => '300000 years');
+select count(*) from tasker.poll_steps('test_functions', max_wait => '-300000 years'),
+  tasker.exchange_steps('test_functions', max_wait => '-1 day');
+select count(*) from tasker.poll_steps('test_functions', max_wait => interval '-9223372036854775807 microseconds');
 
 select * from tasker.check();

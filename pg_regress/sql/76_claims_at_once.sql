@@ -105,14 +105,16 @@ begin
   for number in 1 .. rounds loop
     for i in 1 .. (random() * 6)::integer loop
       perform tasker.request_task('test_at_once', (array['one', 'chain', 'diamond'])[1 + floor(random() * 3)::integer],
-        priority => floor(random() * 5)::integer);
+        priority => floor(random() * 5)::integer,
+        run_at => case when random() < 0.2 then tasker.clock() - random() * interval '5 minutes' end);
       call pg_temp.later(random() * interval '40 seconds');
     end loop;
     for i in 1 .. (random() * 8)::integer loop
       select q.message into message from pgmq.pop('test_at_once_queue', 1) q;
       if message is not null then
         call pg_temp.send_result(jsonb_build_object('step_id', message -> 'step_id', 'attempt', message -> 'attempt',
-          'status', 'success', 'result_data', jsonb_build_object('of', message -> 'step_name')));
+          'status', case when random() < 0.05 then 'failure' else 'success' end,
+          'result_data', jsonb_build_object('of', message -> 'step_name')));
       end if;
     end loop;
     batch := (array[3, 5, 100])[1 + floor(random() * 3)::integer];

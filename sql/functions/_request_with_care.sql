@@ -1,4 +1,4 @@
--- Starts a task, whatever its request and its template ask for, and says what is wrong. Most are done by _request_at_once
+-- Starts a task, whatever its request and its template ask for, and says what is wrong. Most are done in Rust
 -- (src/process/request.rs).
 create or replace function tasker._request_with_care(
   namespace text, name text, context jsonb, version text, priority integer, idempotency_key text, run_at timestamptz,

@@ -21,9 +21,10 @@ use super::rare;
 use super::results::{hold, tasks_if_held};
 use super::spi::as_next_statement;
 use super::steps::InFlight;
-use super::values::{array, empty_array, row, value};
+use super::values::{bigints, empty_array, row, value};
 use super::wake;
 use crate::guc;
+use crate::workflow::message::result::step_result;
 use crate::workflow::step_id::task_of;
 
 /// What has been done.
@@ -178,9 +179,12 @@ unsafe fn settle_here(results: &[Option<&[u8]>], at: Datum) -> Option<Done> {
     done
 }
 
-/// Whether this engine's work is done here, and nobody holds a task of these results.
+/// Whether this engine's work is done here, all of these results are successes, and nobody holds a task of theirs.
 fn may_settle(results: &[Option<&[u8]>]) -> bool {
-    _identity_is_ours() == Some(true) && tasks_if_held(results.iter().copied()).is_none()
+    let is_success = |result: &Option<&[u8]>| result.is_some_and(|content| step_result(content).success);
+    _identity_is_ours() == Some(true)
+        && results.iter().all(is_success)
+        && tasks_if_held(results.iter().copied()).is_none()
 }
 
 /// The same for SQL. Returns the places (from 1) of the results that are settled; NULL where something is special, and whether
@@ -202,9 +206,7 @@ fn _advance_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
 
 /// An array of places.
 pub fn places(list: Vec<i64>) -> Option<Datum> {
-    // SAFETY: they are bigints.
-    unsafe { array(list.into_iter().map(Datum::from).collect(), pg_sys::INT8OID) }
-        .or_else(|| empty_array(pg_sys::INT8OID))
+    bigints(list).or_else(|| empty_array(pg_sys::INT8OID))
 }
 
 /// What a pass has done.

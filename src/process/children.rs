@@ -26,7 +26,7 @@ pub struct Children {
     pub ready: Vec<i64>,
     /// How many still are.
     unready: Vec<(i64, i32)>,
-    /// Somebody has ever locked these, or begun to change them.
+    /// Somebody may have locked these, or be changing them.
     touched: Vec<i64>,
     /// Parents with a child that somebody has locked: they cannot end yet, so that releasing and enqueueing their children
     /// waits for nobody.
@@ -36,7 +36,7 @@ pub struct Children {
 impl Children {
     /// The caller holds the tasks.
     ///
-    /// A child that nobody has ever locked (xmax is 0) is not locked here either: it is updated a moment later. Its task's lock
+    /// A child that nobody can have locked (is_touched) is not locked here either: it is updated a moment later. Its task's lock
     /// keeps all of ours away from it, and who locks it by hand within that moment is waited for as long as lock_timeout
     /// says, once: the next look sees that lock. An explicit lock costs 54 bytes of write-ahead log a step.
     ///

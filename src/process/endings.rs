@@ -13,7 +13,7 @@ use super::rare;
 use super::spi::as_next_statement;
 use super::steps::{InFlight, Transitions, write_complete, write_transitions};
 use super::table::Column;
-use super::values::{Composite, Elements, array, elements, row, value};
+use super::values::{Composite, Elements, array, bigints, elements, row, value};
 use crate::workflow::jsonb;
 use crate::workflow::step_id::task_of;
 
@@ -40,7 +40,7 @@ fn _end_successes(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
         });
         let to_publish = rare::_any_events().then(|| bigints(succeeded(outcomes).map(|outcome| outcome.step_id)));
         let tasks: BTreeSet<i64> = outcomes.iter().map(|outcome| task_of(outcome.step_id)).collect();
-        let stuck = rare::any_stuck().then(|| bigints(tasks.into_iter()));
+        let stuck = rare::any_stuck().then(|| bigints(tasks));
         let columns = [
             bigints(children.ready.iter().copied()),
             array(over, pg_sys::INT8OID),
@@ -129,10 +129,4 @@ unsafe fn complete(outcomes: &[Outcome], at: Datum) {
 /// The metadata of a transition.
 fn under_its_name(content: Vec<u8>) -> Option<Vec<u8>> {
     jsonb::object(content.len() + 64, &["orchestration_metadata"], |children| children.jsonb(&content)).ok()
-}
-
-/// An array of ids; none for an empty one.
-fn bigints(ids: impl Iterator<Item = i64>) -> Option<Datum> {
-    // SAFETY: they are bigints.
-    unsafe { array(ids.map(Datum::from).collect(), pg_sys::INT8OID) }
 }

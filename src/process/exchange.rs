@@ -98,7 +98,7 @@ unsafe fn exchange_at_once(fcinfo: FunctionCallInfo) -> Next {
         // What breaks in it (a row that was made inconsistent by hand, a message that is too large) must not keep the work from
         // being delivered.
         let advance = || as_next_statement(|| advance(&results, clock().into_datum()?).map(|done| done.settled));
-        let settled = in_subtransaction(advance);
+        let settled = in_subtransaction("an advance", advance);
         match settled {
             None => Next::WithCare { tried: true },
             Some(settled) if settled.len() < results.len() => {
@@ -148,8 +148,13 @@ unsafe fn stop_at(max_wait: Option<Datum>) -> i64 {
         Some((0, 0, micros)) => now.saturating_add(micros.min(LONGEST_WAIT)),
         // SAFETY: arguments of these types.
         Some(_) => unsafe {
-            let end = direct_function_call::<i64>(pg_sys::timestamptz_pl_interval, &[now.into_datum(), max_wait]);
-            end.unwrap_or(now).min(now + LONGEST_WAIT)
+            let nearer = |compare: unsafe fn(FunctionCallInfo) -> Datum, wait, micros| {
+                pgrx::direct_function_call_as_datum(compare, &[wait, Interval::from_micros(micros).into_datum()])
+            };
+            let wait = nearer(pg_sys::interval_smaller, max_wait, LONGEST_WAIT);
+            let wait = nearer(pg_sys::interval_larger, wait, 0);
+            let end = direct_function_call::<i64>(pg_sys::timestamptz_pl_interval, &[now.into_datum(), wait]);
+            end.unwrap_or(now)
         },
     }
 }
@@ -204,7 +209,7 @@ impl Ask {
             let generation = _generation(id);
             // SAFETY: in a statement.
             let taken = unsafe { self.take(names) };
-            let left = stop_at - wall_micros();
+            let left = stop_at.saturating_sub(wall_micros());
             let is_last = unsafe { pg_sys::XactIsoLevel } > pg_sys::XACT_READ_COMMITTED as i32;
             if !taken.is_empty() || left <= 0 || is_last {
                 return taken;

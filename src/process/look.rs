@@ -9,7 +9,7 @@ use pgrx::{AnyElement, direct_function_call};
 
 use super::mark::{Key, Marks};
 use super::queue::{self, Message};
-use super::values::{Elements, array, nullable_array, row};
+use super::values::{Elements, bigints, nullable_array, row};
 use super::{clock, session, shmem};
 
 /// Locks the first messages of a queue that nobody has locked: at most `qty`, behind the one with the id `after`, or from
@@ -79,8 +79,7 @@ pub struct Found {
 impl Found {
     /// An array; none where nothing was found.
     pub fn msg_ids(&self) -> Option<Datum> {
-        // SAFETY: they are bigints.
-        unsafe { array(self.messages.iter().map(|message| message.msg_id.into()).collect(), pg_sys::INT8OID) }
+        bigints(self.messages.iter().map(|message| message.msg_id))
     }
 
     /// The same of what the messages say.

@@ -95,9 +95,11 @@ fn leave(exit: Exit) {
     board.wake_launcher();
 }
 
-/// A pass means the same whatever the database's settings say. Compiling its statements would cost more than they do.
+/// A pass means the same whatever the database's settings say; of its statements names that are not qualified are the system's.
+/// Compiling them would cost more than they do.
 fn prepare_session() {
     session::set(c"application_name", c"tasker orchestrator");
+    session::set(c"search_path", c"pg_catalog, pg_temp");
     session::set(c"lock_timeout", c"1s");
     session::set(c"default_transaction_isolation", c"read committed");
     session::set(c"default_transaction_read_only", c"off");

@@ -26,7 +26,7 @@ const QUEUES: &str = "select tasker._ensure_queues()";
 /// Behind one that does not go at once; and for the SQL of whatever release.
 const PASS: &str = "select accepted::bigint, settled::bigint, late::bigint, rejected::bigint, fired::bigint, \
                     started::bigint, enqueued::bigint, finished::bigint, more, next_due_at \
-                    from tasker._orchestrate($1, tried => true)";
+                    from tasker._orchestrate($1, tried => $2::boolean)";
 const PASS_OF_ANY_RELEASE: &str = "select accepted::bigint, settled::bigint, late::bigint, rejected::bigint, fired::bigint, \
                     started::bigint, enqueued::bigint, finished::bigint, more, next_due_at \
                     from tasker.orchestrate($1)";
@@ -89,35 +89,41 @@ impl Statements {
         const ACTIVITY: &CStr = c"select * from tasker.orchestrate()";
         let mut at_once = true;
         let done = in_owner_transaction(ACTIVITY, || {
-            let done = if self.is_current { pass_at_once(batch_size) } else { None };
+            let done = if self.is_current { pass_at_once(batch_size) } else { Err(Whole { tried: false }) };
             at_once = false;
-            done.unwrap_or_else(|| self.whole_pass(batch_size))
+            done.unwrap_or_else(|whole| self.whole_pass(batch_size, whole))
         });
         match done {
             // A whole pass finds out what it is, and sets that aside.
             Err(failure) if at_once && !failure.is_of_the_system() => {
                 report::log(format!("a pass failed and is repeated as a whole: {}", failure.message), "");
-                in_owner_transaction(ACTIVITY, || self.whole_pass(batch_size))
+                in_owner_transaction(ACTIVITY, || self.whole_pass(batch_size, Whole { tried: true }))
             }
             done => done,
         }
     }
 
-    fn whole_pass(&mut self, batch_size: i32) -> Done {
-        let statement = if self.is_current { PASS } else { PASS_OF_ANY_RELEASE };
-        select(&mut self.pass, statement, &[batch_size.into()], done)
+    fn whole_pass(&mut self, batch_size: i32, Whole { tried }: Whole) -> Done {
+        match self.is_current {
+            true => select(&mut self.pass, PASS, &[batch_size.into(), i32::from(tried).into()], done),
+            false => select(&mut self.pass, PASS_OF_ANY_RELEASE, &[batch_size.into()], done),
+        }
     }
 }
 
+/// A whole pass has to be made, and whether it has been seen that all of its phases are needed.
+struct Whole {
+    tried: bool,
+}
+
 /// A pass where nothing is special: nearly always. Else nothing is done.
-fn pass_at_once(batch_size: i32) -> Option<Done> {
+fn pass_at_once(batch_size: i32) -> Result<Done, Whole> {
+    if _identity_is_ours() != Some(true) {
+        return Err(Whole { tried: true });
+    }
     // SAFETY: in a transaction, which is like a statement; the time is a timestamptz.
-    let passed = unsafe {
-        if _identity_is_ours() != Some(true) {
-            return None;
-        }
-        at_once::pass(batch_size, clock().into_datum()?)?
-    };
+    let passed = clock().into_datum().and_then(|at| unsafe { at_once::pass(batch_size, at) });
+    let passed = passed.ok_or(Whole { tried: true })?;
     let done = Done {
         counts: Counts {
             settled: passed.settled.into(),
@@ -131,7 +137,7 @@ fn pass_at_once(batch_size: i32) -> Option<Done> {
         next_due_at: passed.next_due_at,
     };
     if done.is_nothing() && guc::retention() >= 0 {
-        return None; // time to remove what is old
+        return Err(Whole { tried: false }); // time to remove what is old
     }
     // Who acts on a step's message writes, and what he commits lies behind it in the log. And if it is lost, what it came from is
     // not: the next pass does the same again. But the ids of new tasks, dead letters and rejected messages would be others, and
@@ -139,7 +145,7 @@ fn pass_at_once(batch_size: i32) -> Option<Done> {
     if passed.enqueued > 0 && passed.finished == 0 && !guc::synchronous_passes() {
         session::commit_before_disk();
     }
-    Some(done)
+    Ok(done)
 }
 
 fn in_owner_transaction<T>(activity: &CStr, body: impl FnOnce() -> T) -> Result<Option<T>, Failure> {

@@ -132,7 +132,7 @@ pub unsafe fn remove(queue_name: &str, msg_ids: impl Iterator<Item = i64>) {
         if let Some(queue) = Queue::open(queue_name, pg_sys::RowExclusiveLock) {
             msg_ids = queue.remove(msg_ids);
         }
-        let msg_ids = values::array(msg_ids.into_iter().map(Datum::from).collect(), pg_sys::INT8OID);
+        let msg_ids = values::bigints(msg_ids);
         if msg_ids.is_some() {
             run::<0>(queue_name, Statement::Remove, &[msg_ids]);
         }

@@ -75,6 +75,11 @@ fn report_of(error: &CaughtError) -> &ErrorReportWithLevel {
     report
 }
 
+/// What a caught error says.
+pub fn message(error: &CaughtError) -> &str {
+    report_of(error).message()
+}
+
 /// Whether an error is none of the data's.
 pub fn is_of_the_system(error: &CaughtError) -> bool {
     is_state_of_the_system(&sqlstate(report_of(error).sql_error_code() as i32))

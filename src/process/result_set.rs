@@ -18,7 +18,8 @@ impl ResultSet {
         // SAFETY: whoever calls such a function says what he takes, where rows are to live, and has a place for them.
         unsafe {
             let asked: *mut ReturnSetInfo = (*fcinfo).resultinfo.cast();
-            let takes = |mode| !asked.is_null() && (*asked).allowedModes & mode as i32 != 0;
+            let is_asked = !asked.is_null() && (*asked).type_ == pg_sys::NodeTag::T_ReturnSetInfo;
+            let takes = |mode| is_asked && (*asked).allowedModes & mode as i32 != 0;
             if !takes(SetFunctionReturnMode::SFRM_Materialize) {
                 ereport!(
                     ERROR,

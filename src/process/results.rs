@@ -14,7 +14,7 @@ use super::outcome::Outcome;
 use super::steps;
 use super::table::read::{Reader, Values};
 use super::tasks::KEY as TASKS;
-use super::values::{Composite, array, copy, row, value};
+use super::values::{Composite, array, bigints, copy, row, value};
 use crate::guc;
 use crate::workflow::jsonb;
 use crate::workflow::jsonb::read::{Value, fields};
@@ -191,9 +191,9 @@ fn _hold_attempts(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
         let attempts = hold(messages.iter().flat_map(Array::iter), pg_getarg(fcinfo, 1).unwrap_or_default());
         let outcome = Composite::element_of(fcinfo, 1);
         let outcomes = attempts.outcomes.iter().map(|one| outcome.value(one.columns())).collect();
-        let places = |list: Vec<i64>| array(list.into_iter().map(Datum::from).collect(), pg_sys::INT8OID);
         let only_namespace = attempts.only_namespace.into_datum();
-        let columns = [array(outcomes, outcome.oid()), places(attempts.settled), places(attempts.held), only_namespace];
+        let columns =
+            [array(outcomes, outcome.oid()), bigints(attempts.settled), bigints(attempts.held), only_namespace];
         row(fcinfo, columns)
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::*;
 
 use super::EXTENSION;
-use super::report::{Failure, is_of_the_system, noting_errors};
+use super::report::{self, Failure, is_of_the_system, noting_errors};
 
 /// The role that owns the extension's tables and runs every pass.
 const OWNER: &CStr = c"tasker_owner";
@@ -206,8 +206,8 @@ pub fn transaction<T>(activity: &CStr, body: impl FnOnce() -> T) -> Result<T, Fa
     outcome.map_err(|error| Failure::new(&error, noted.take()))
 }
 
-/// Runs `body` in a subtransaction. None, and nothing is done, where it says so, and where it fails; an error of the system passes.
-pub fn in_subtransaction<T>(body: impl FnOnce() -> Option<T>) -> Option<T> {
+/// Runs `body` in a subtransaction; `what` begins the sentence "failed". None, and nothing is done, where it says so, and where it fails; an error of the system passes.
+pub fn in_subtransaction<T>(what: &str, body: impl FnOnce() -> Option<T>) -> Option<T> {
     // SAFETY: what stands in the server's own code around such a body; what it returns is in the caller's memory.
     unsafe {
         let (memory, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
@@ -226,6 +226,7 @@ pub fn in_subtransaction<T>(body: impl FnOnce() -> Option<T>) -> Option<T> {
             if is_of_the_system(&error) {
                 error.rethrow();
             }
+            report::log(format!("{what} failed and is done the long way: {}", report::message(&error)), "");
             None
         })
     }

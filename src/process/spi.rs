@@ -31,7 +31,7 @@ mod plugin {
 
     use super::*;
 
-    /// The caller's file and line.
+    /// The caller's line, and where the name of his file lies, which no zero byte ends: it tells one from another.
     type Before = unsafe extern "C-unwind" fn(file: *const c_char, line: c_int);
 
     thread_local! {

@@ -54,6 +54,12 @@ pub unsafe fn array(mut elements: Vec<Datum>, element: Oid) -> Option<Datum> {
     unsafe { construct(&mut elements, null_mut(), element) }
 }
 
+/// An array of bigints; `None` for an empty one.
+pub fn bigints(numbers: impl IntoIterator<Item = i64>) -> Option<Datum> {
+    // SAFETY: they are of this type.
+    unsafe { array(numbers.into_iter().map(Datum::from).collect(), pg_sys::INT8OID) }
+}
+
 /// An array in which some may be NULL; `None` for an empty one.
 ///
 /// # Safety

@@ -4,12 +4,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys::{Datum, Oid, SPIPlanPtr};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
+use crate::process::session;
 use crate::process::spi::rows;
 
 thread_local! {
@@ -80,11 +81,14 @@ pub unsafe fn run<const N: usize>(
     arguments: &[Option<Datum>],
 ) -> Vec<[Option<Datum>; N]> {
     // SAFETY: see above; the plan is looked for within the connection.
-    unsafe {
+    let run = || unsafe {
         rows(arguments, |values, nulls| {
             pg_sys::SPI_execute_plan(plan(queue_name, statement).0, values, nulls, false, 0)
         })
-    }
+    };
+    // A look goes along the index from where it begins, whatever the planner takes a queue for.
+    let off = |name: &CStr, run: &dyn Fn() -> Vec<[Option<Datum>; N]>| session::with_setting(name, c"off", run);
+    off(c"enable_seqscan", &|| off(c"enable_bitmapscan", &run))
 }
 
 /// # Safety
@@ -97,7 +101,8 @@ unsafe fn plan(queue_name: &str, statement: Statement) -> Plan {
         let mut types = statement.types().to_vec();
         // SAFETY: the plan outlives the connection once it is kept.
         let plan = unsafe {
-            let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
+            let options = pg_sys::CURSOR_OPT_GENERIC_PLAN as i32;
+            let plan = pg_sys::SPI_prepare_cursor(text.as_ptr(), types.len() as i32, types.as_mut_ptr(), options);
             if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
                 error!("a statement on queue {queue_name} cannot be planned");
             }
