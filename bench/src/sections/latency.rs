@@ -166,6 +166,13 @@ fn report(times: &Times) -> Section {
         12.0,
         in_commits(times, &times.exchanged, 50.0),
     );
+    let to_raw = |values: &[f64], raw: &[f64]| percentile(values, 50.0) / percentile(raw, 50.0);
+    section.at_most("result to next message, p50, ÷ raw pgmq's with NOTIFY", 1.0, to_raw(&times.hops, &times.raw_hops));
+    section.at_most(
+        "chain of 10 by exchange_steps from its first step on, p50, ÷ raw pgmq's ten",
+        1.5,
+        to_raw(&times.exchanged_working, &times.raw_exchanged),
+    );
     section.note("One worker, one connection, one task at a time. Commits are those of single-row inserts by the same connection, in the same run.");
     section.note("Raw pgmq: no state, no history, no lease. A collector waits for a notification, takes the result and sends the next step; the worker waits for his. It is what the machine asks for two sends and two takes by two processes that wake one another.");
     section

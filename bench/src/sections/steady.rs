@@ -186,7 +186,7 @@ fn sizes(database: &mut Database) -> Result<[f64; 3]> {
 fn with_readers(section: &mut Section, options: &Options) -> Result<()> {
     let samples = Samples::take()?;
     let mut rows = Vec::new();
-    let mut kept = Vec::new();
+    let (mut kept, mut rates) = (Vec::new(), Vec::new());
     for who in ["raw pgmq", Way::Plain.name(), Way::Functions.name()] {
         let load = match who {
             "raw pgmq" => Load::of_raw(options, &samples)?,
@@ -198,6 +198,7 @@ fn with_readers(section: &mut Section, options: &Options) -> Result<()> {
         let cells = [before, early, late, late / before].map(figure);
         rows.push([who.to_string()].into_iter().chain(cells).collect());
         kept.push(late / before);
+        rates.push(late);
     }
     let caption = format!(
         "Steps/s before a reader opens its snapshot, and while it is open for {} minutes",
@@ -206,6 +207,11 @@ fn with_readers(section: &mut Section, options: &Options) -> Result<()> {
     section.table(&caption, &["workers", "before", "first quarter", "last quarter", "kept"], rows);
     section.at_least("function workers: kept beside the reader", 0.7, kept[2]);
     section.at_least("plain workers: kept beside the reader, ÷ what raw pgmq keeps", 1.0, kept[1] / kept[0]);
+    section.at_least(
+        "plain workers: steps/s in the last quarter beside the reader, ÷ raw pgmq's",
+        1.0,
+        rates[1] / rates[0],
+    );
     Ok(())
 }
 
