@@ -27,6 +27,14 @@ call pg_temp.register($$
     - {name: last, dependencies: [left, right]}
 $$);
 
+call pg_temp.register($$
+  namespace_name: test_at_once
+  name: narrow
+  version: 1.0.0
+  limits: {max_in_flight: 2}
+  steps: [{name: a}, {name: b, dependencies: [a]}]
+$$);
+
 -- All that a pass has to do with this namespace. Numbers that are drawn from sequences differ from one to the next.
 create function pg_temp.all_of_it(namespace_id bigint)
 returns setof text
@@ -104,7 +112,7 @@ begin
   perform setseed(0.76);
   for number in 1 .. rounds loop
     for i in 1 .. (random() * 6)::integer loop
-      perform tasker.request_task('test_at_once', (array['one', 'chain', 'diamond'])[1 + floor(random() * 3)::integer],
+      perform tasker.request_task('test_at_once', (array['one', 'chain', 'diamond', 'narrow'])[1 + floor(random() * 4)::integer],
         priority => floor(random() * 5)::integer,
         run_at => case when random() < 0.2 then tasker.clock() - random() * interval '5 minutes' end);
       call pg_temp.later(random() * interval '40 seconds');

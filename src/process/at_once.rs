@@ -122,25 +122,14 @@ impl Going {
         unsafe {
             let namespace = place.namespace(namespace_id)?;
             let rooms = namespace.rooms();
-            if !namespace.anything_waits(&rooms) {
+            if !place.concerns(&rooms, ready) && !namespace.anything_waits(&rooms) {
                 place.fits(&namespace, &rooms, ready).then_some(())?;
                 return Some(Going { queue: namespace.name, ready: ready.to_vec(), claim: None, more: false });
             }
-            if !rooms.is_empty() {
-                return None;
-            }
-            let room = place.room(namespace_id)?;
-            let wanted = room.min(usize::try_from(batch).unwrap_or_default());
-            if wanted == 0 {
-                return ready.is_empty().then_some(Going {
-                    queue: namespace.name,
-                    ready: vec![],
-                    claim: None,
-                    more: false,
-                });
-            }
-            let claim = as_next_statement(|| Claim::of(namespace_id, ready, wanted, room, at.value() as i64))?;
-            let more = claim.more && room > wanted;
+            let room = place.room(namespace_id, !rooms.is_empty())?;
+            let wanted = room.in_all.min(usize::try_from(batch).unwrap_or_default());
+            let claim = as_next_statement(|| Claim::of(namespace_id, ready, wanted, &room, at.value() as i64))?;
+            let more = claim.more && room.in_all > wanted;
             Some(Going { queue: namespace.name, ready: vec![], claim: Some(claim), more })
         }
     }

@@ -12,6 +12,7 @@ use pgrx::Array;
 use pgrx::pg_sys::{Datum, ItemPointerData};
 use pgrx::prelude::*;
 
+use super::enqueue::Room;
 use super::line::_waits_since;
 use super::spi::as_next_statement;
 use super::steps::{self, NewSteps};
@@ -71,12 +72,12 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The first `wanted` of what waits in a namespace without limited templates, and of the steps that became ready just now, of
-    /// whom all go. With the roots of the tasks that start they fit into a `room`. None where something is special.
+    /// The first `wanted` of what waits in a namespace, where its template has room, and of the steps that became ready just now, of
+    /// whom all go. With the roots of the tasks that start they fit into the room. None where something is special.
     ///
     /// # Safety
     /// In a statement; the caller holds the tasks of these steps.
-    pub unsafe fn of(namespace_id: i64, ready: &[i64], wanted: usize, room: usize, at: i64) -> Option<Claim> {
+    pub unsafe fn of(namespace_id: i64, ready: &[i64], wanted: usize, room: &Room, at: i64) -> Option<Claim> {
         // SAFETY: see above.
         unsafe {
             if !can_remove(c"waiting") {
@@ -84,14 +85,20 @@ impl Claim {
             }
             let ready = fresh(ready, at)?;
             let count = ready.len();
-            let (chosen, more) = merge(lines(namespace_id)?, namespace_id, ready, wanted, at)?;
+            let mut places = room.of_templates.clone();
+            let lines = lines(namespace_id)?
+                .into_iter()
+                .filter(|(template, _)| places.get(template).is_none_or(|left| *left > 0));
+            let heads =
+                lines.filter_map(|(template, priority)| Head::open(namespace_id, template, priority, at)).collect();
+            let (chosen, more) = merge(heads, ready, wanted, &mut places)?;
             if chosen.iter().filter(|one| one.row.is_none()).count() < count {
                 return None; // some of them have to wait
             }
             let mut claim = Claim { chosen, templates: BTreeMap::new(), more };
             claim.hold_tasks()?;
             claim.look_at_steps()?;
-            (claim.roots()? <= room).then_some(claim)
+            claim.fits(room).then_some(claim)
         }
     }
 
@@ -135,18 +142,25 @@ impl Claim {
         }
     }
 
-    /// How many steps go, with the first ones of tasks that start.
-    unsafe fn roots(&mut self) -> Option<usize> {
-        let mut count = 0;
+    /// Whether there is room for the steps that go, with the first ones of tasks that start; not, where something is special about
+    /// the template of one of these.
+    unsafe fn fits(&mut self, room: &Room) -> bool {
+        let (mut in_all, mut of_templates) = (0, BTreeMap::new());
         for one in &self.chosen {
-            count += match (one.step_id, self.templates.entry(one.template_id)) {
+            let count = match (one.step_id, self.templates.entry(one.template_id)) {
                 (Some(_), _) => 1,
                 (None, Entry::Occupied(known)) => known.get().roots,
                 // SAFETY: in a statement.
-                (None, Entry::Vacant(place)) => place.insert(unsafe { Template::read(one.template_id) }?).roots,
+                (None, Entry::Vacant(place)) => match unsafe { Template::read(one.template_id) } {
+                    Some(template) => place.insert(template).roots,
+                    None => return false,
+                },
             };
+            in_all += count;
+            *of_templates.entry(one.template_id).or_insert(0_i64) += count as i64;
         }
-        Some(count)
+        in_all <= room.in_all
+            && of_templates.iter().all(|(id, count)| room.of_templates.get(id).is_none_or(|left| count <= left))
     }
 
     /// Takes it: rows go, tasks start. Returns the steps to enqueue, in order, and how many tasks were started.
@@ -264,51 +278,48 @@ unsafe fn lines(namespace_id: i64) -> Option<Vec<(i64, i16)>> {
     Some(lines)
 }
 
-/// The first `wanted` of lines and of what became ready, in order, and whether there are more. None where somebody has ever locked
-/// a row of these, or begun to change it.
-unsafe fn merge(
-    lines: Vec<(i64, i16)>,
-    namespace_id: i64,
+/// The first `wanted` of lines and of what became ready, in order, where there are `places` for their template, and whether there
+/// are more. None where somebody may have locked a row of these, or what became ready has no place.
+fn merge(
+    mut heads: Vec<Head>,
     ready: Vec<Candidate>,
     wanted: usize,
-    at: i64,
+    places: &mut BTreeMap<i64, i64>,
 ) -> Option<(Vec<Candidate>, bool)> {
-    // SAFETY: closed before the statement ends; the index is by these columns, of these types.
-    unsafe {
-        let mut heads: Vec<Head> = Vec::new();
-        for (template_id, priority) in lines {
-            if let Some(head) = Head::open(namespace_id, template_id, priority, at) {
-                heads.push(head);
-            }
+    let mut ready = ready.into_iter().peekable();
+    let mut chosen = Vec::new();
+    let mut is_plain = true;
+    while chosen.len() < wanted && is_plain {
+        check_for_interrupts!();
+        let first = heads.iter_mut().filter(|head| head.first.is_some()).min_by(|one, other| {
+            one.first.as_ref().zip(other.first.as_ref()).map_or(Ordering::Equal, |(a, b)| a.0.compare(&b.0))
+        });
+        let waits = first.as_ref().and_then(|head| head.first);
+        let is_fresh = match (&waits, ready.peek()) {
+            (Some((waits, _)), Some(fresh)) => fresh.compare(waits).is_lt(),
+            (waits, _) => waits.is_none(),
+        };
+        let Some(next) = (if is_fresh { ready.next() } else { waits.map(|(candidate, _)| candidate) }) else { break };
+        let left = places.get_mut(&next.template_id);
+        let has_place = left.as_ref().is_none_or(|left| **left > 0);
+        if has_place {
+            left.into_iter().for_each(|left| *left -= 1);
+            chosen.push(next);
         }
-        let mut ready = ready.into_iter().peekable();
-        let mut chosen = Vec::new();
-        let mut touched = false;
-        while chosen.len() < wanted && !touched {
-            check_for_interrupts!();
-            let first = heads.iter_mut().filter(|head| head.first.is_some()).min_by(|one, other| {
-                one.first.as_ref().zip(other.first.as_ref()).map_or(Ordering::Equal, |(a, b)| a.0.compare(&b.0))
-            });
-            let waits = first.as_ref().and_then(|head| head.first);
-            let take_ready = match (&waits, ready.peek()) {
-                (Some((waits, _)), Some(fresh)) => fresh.compare(waits).is_lt(),
-                (None, Some(_)) => true,
-                (_, None) => false,
-            };
-            if take_ready {
-                chosen.extend(ready.next());
-            } else if let (Some(head), Some((candidate, is_touched))) = (first, waits) {
-                touched |= is_touched;
-                chosen.push(candidate);
-                head.step();
-            } else {
-                break;
+        match first.filter(|_| !is_fresh) {
+            None => is_plain = has_place,
+            Some(head) if has_place => {
+                is_plain = !waits.is_some_and(|(_, is_touched)| is_touched);
+                // SAFETY: in the statement in which it was opened.
+                unsafe { head.step() };
             }
+            // Nothing more of its template goes.
+            Some(head) => head.first = None,
         }
-        let more = ready.peek().is_some() || heads.iter().any(|head| head.first.is_some());
-        heads.into_iter().for_each(Head::close);
-        (!touched).then_some((chosen, more))
     }
+    let more = ready.peek().is_some() || heads.iter().any(|head| head.first.is_some());
+    heads.into_iter().for_each(Head::close);
+    is_plain.then_some((chosen, more))
 }
 
 /// A line, from its first on.

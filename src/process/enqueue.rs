@@ -122,35 +122,56 @@ impl Place<'_> {
     pub unsafe fn fits(&self, namespace: &Namespace, rooms: &BTreeMap<i64, i64>, step_ids: &[i64]) -> bool {
         let (ending, freed) = (self.ending.len(), self.freed + self.ending.len());
         // SAFETY: see above.
-        namespace.takes(step_ids.len(), freed, ending)
-            && !self.ending.iter().any(|template| rooms.contains_key(template))
-            && !unsafe { any_of(step_ids, rooms) }
+        namespace.takes(step_ids.len(), freed, ending) && !unsafe { self.concerns(rooms, step_ids) }
     }
 
-    /// How many steps the namespace takes, whoever else enqueues there: what the caller ends, or more, under a lock. None where
-    /// somebody else has that.
+    /// Whether what ends, or one of these steps, is of a template that has a limit.
     ///
     /// # Safety
     /// In a statement.
-    pub unsafe fn room(&self, namespace_id: i64) -> Option<usize> {
-        let room = || {
+    pub unsafe fn concerns(&self, rooms: &BTreeMap<i64, i64>, step_ids: &[i64]) -> bool {
+        // SAFETY: see above.
+        self.ending.iter().any(|template| rooms.contains_key(template)) || unsafe { any_of(step_ids, rooms) }
+    }
+
+    /// How many steps the namespace takes, whoever else enqueues there, and how many of each template that has a limit: what the
+    /// caller ends, or more, under a lock, as where a template is limited. None where somebody else has that.
+    ///
+    /// # Safety
+    /// In a statement.
+    pub unsafe fn room(&self, namespace_id: i64, is_limited: bool) -> Option<Room> {
+        let places = || {
             // SAFETY: see above.
-            let namespace = unsafe { Namespace::read(namespace_id) }.filter(Namespace::is_open)?;
-            Some(namespace.room().map_or(i64::MAX, |room| room + self.ending.len() as i64))
+            unsafe {
+                let namespace = Namespace::read(namespace_id).filter(Namespace::is_open)?;
+                let in_all = namespace.room().map(|room| room + self.ending.len() as i64);
+                let mut of_templates = namespace.rooms();
+                for template in self.ending {
+                    of_templates.entry(*template).and_modify(|room| *room += 1);
+                }
+                Some((in_all, of_templates))
+            }
         };
         // SAFETY: see above.
         unsafe {
-            let mut places = room()?;
-            if places != i64::MAX && places > self.ending.len() as i64 {
+            let (mut in_all, mut of_templates) = places()?;
+            if is_limited || in_all.is_some_and(|room| room > self.ending.len() as i64) {
                 if !lock::try_lock("namespace", namespace_id.to_string().as_bytes()) {
                     return None;
                 }
                 // What others have enqueued is committed now.
-                places = as_next_statement(room)?;
+                (in_all, of_templates) = as_next_statement(places)?;
             }
-            Some(usize::try_from(places).unwrap_or_default())
+            let in_all = in_all.map_or(usize::MAX, |room| usize::try_from(room).unwrap_or_default());
+            Some(Room { in_all, of_templates })
         }
     }
+}
+
+/// How many steps may go.
+pub struct Room {
+    pub in_all: usize,
+    pub of_templates: BTreeMap<i64, i64>,
 }
 
 /// Whether a step is of one of these templates.
