@@ -51,7 +51,8 @@ unsafe fn settle(messages: &[Option<&[u8]>], all: bool, waits_in: &[i64], batch:
     unsafe {
         let attempts = as_next_statement(|| hold(messages.iter().copied(), all));
         let (namespace_id, settled, held) = (attempts.only_namespace?, attempts.settled, attempts.held);
-        if all && held.len() < messages.len() || waits_in.iter().any(|waits| *waits != namespace_id) {
+        let could_go = |waits: &i64| *waits != namespace_id && !_is_full(*waits);
+        if all && held.len() < messages.len() || waits_in.iter().any(could_go) {
             return None;
         }
         if attempts.outcomes.is_empty() {
@@ -91,12 +92,7 @@ unsafe fn settle(messages: &[Option<&[u8]>], all: bool, waits_in: &[i64], batch:
 unsafe fn claim(namespace_id: i64, batch: i32, at: Datum) -> Option<Done> {
     // SAFETY: see above.
     unsafe {
-        let going =
-            as_next_statement(
-                || {
-                    if rare::_any_events() { None } else { Going::of(namespace_id, &[], &[], batch, at) }
-                },
-            )?;
+        let going = as_next_statement(|| Going::of(namespace_id, &[], &[], batch, at))?;
         let mut in_flight = InFlight::default();
         let (started, enqueued, more) = going.go(namespace_id, at, &mut in_flight);
         in_flight.write();
@@ -126,8 +122,11 @@ impl Going {
                 place.fits(&namespace, &rooms, ready).then_some(())?;
                 return Some(Going { queue: namespace.name, ready: ready.to_vec(), claim: None, more: false });
             }
-            let room = place.room(namespace_id, !rooms.is_empty())?;
+            let room = place.room(&namespace, rooms)?;
             let wanted = room.in_all.min(usize::try_from(batch).unwrap_or_default());
+            if wanted == 0 && ready.is_empty() {
+                return Some(Going { queue: namespace.name, ready: vec![], claim: None, more: false });
+            }
             let claim = as_next_statement(|| Claim::of(namespace_id, ready, wanted, &room, at.value() as i64))?;
             let more = claim.more && room.in_all > wanted;
             Some(Going { queue: namespace.name, ready: vec![], claim: Some(claim), more })
@@ -226,8 +225,7 @@ pub unsafe fn pass(batch: i32, at: Datum) -> Option<Passed> {
         {
             return None;
         }
-        let waits_in: Vec<i64> =
-            rare::_namespaces_that_wait().into_iter().flatten().filter(|id| !_is_full(*id)).collect();
+        let waits_in: Vec<i64> = rare::_namespaces_that_wait().into_iter().flatten().collect();
         let requests = look(REQUESTS, batch, Begin::Mark, &Names::ALL);
         if !requests.messages.is_empty() {
             look_again(REQUESTS, &requests);
@@ -237,8 +235,14 @@ pub unsafe fn pass(batch: i32, at: Datum) -> Option<Passed> {
         let messages: Vec<Option<&[u8]>> = found.messages.iter().map(|message| value(message.content)).collect();
         let done = match (messages.len(), &waits_in[..]) {
             (0, []) => Some(Done::default()),
-            (0, [namespace_id]) => claim(*namespace_id, batch, at),
-            (0, _) => None,
+            (0, [namespace_id]) => {
+                claim(*namespace_id, batch, at).or_else(|| _is_full(*namespace_id).then(Done::default))
+            }
+            (0, _) => match waits_in.iter().filter(|id| !_is_full(**id)).collect::<Vec<_>>()[..] {
+                [] => Some(Done::default()),
+                [namespace_id] => claim(*namespace_id, batch, at),
+                _ => None,
+            },
             _ => settle(&messages, true, &waits_in, batch, at),
         };
         let Some(done) = done else {

@@ -139,32 +139,30 @@ impl Place<'_> {
     ///
     /// # Safety
     /// In a statement.
-    pub unsafe fn room(&self, namespace_id: i64, is_limited: bool) -> Option<Room> {
-        let places = || {
-            // SAFETY: see above.
-            unsafe {
-                let namespace = Namespace::read(namespace_id).filter(Namespace::is_open)?;
-                let in_all = namespace.room().map(|room| room + self.ending.len() as i64);
-                let mut of_templates = namespace.rooms();
-                for template in self.ending {
-                    of_templates.entry(*template).and_modify(|room| *room += 1);
-                }
-                Some((in_all, of_templates))
-            }
-        };
+    pub unsafe fn room(&self, namespace: &Namespace, rooms: BTreeMap<i64, i64>) -> Option<Room> {
+        if rooms.is_empty() && namespace.room().is_none_or(|room| room <= 0) {
+            return Some(self.places(namespace, rooms));
+        }
+        if !lock::try_lock("namespace", namespace.id.to_string().as_bytes()) {
+            return None;
+        }
+        // What others have enqueued is committed now.
         // SAFETY: see above.
         unsafe {
-            let (mut in_all, mut of_templates) = places()?;
-            if is_limited || in_all.is_some_and(|room| room > self.ending.len() as i64) {
-                if !lock::try_lock("namespace", namespace_id.to_string().as_bytes()) {
-                    return None;
-                }
-                // What others have enqueued is committed now.
-                (in_all, of_templates) = as_next_statement(places)?;
-            }
-            let in_all = in_all.map_or(usize::MAX, |room| usize::try_from(room).unwrap_or_default());
-            Some(Room { in_all, of_templates })
+            as_next_statement(|| {
+                let namespace = Namespace::read(namespace.id).filter(Namespace::is_open)?;
+                Some(self.places(&namespace, namespace.rooms()))
+            })
         }
+    }
+
+    /// The room that there will be when the caller has ended what it ends.
+    fn places(&self, namespace: &Namespace, mut of_templates: BTreeMap<i64, i64>) -> Room {
+        for template in self.ending {
+            of_templates.entry(*template).and_modify(|room| *room += 1);
+        }
+        let in_all = namespace.room().map(|room| room + self.ending.len() as i64);
+        Room { in_all: in_all.map_or(usize::MAX, |room| usize::try_from(room).unwrap_or_default()), of_templates }
     }
 }
 

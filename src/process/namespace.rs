@@ -16,7 +16,7 @@ const MOST_PIECES: usize = 64;
 /// What decides whether a namespace takes steps.
 pub struct Namespace {
     pub name: String,
-    id: i64,
+    pub id: i64,
     is_paused: bool,
     /// It could not be enqueued to.
     has_fault: bool,
