@@ -7,7 +7,7 @@
 -- `wanted + skipped` of each hold the answer, fewer of a template that has less room (templates, rooms). The cost does
 -- not depend on how many rows wait behind them, and hardly (_waits_since) on how many have gone before them.
 --
--- Rows and steps that nobody has ever locked (xmax is 0) are not locked here either, as with children (Children::hold): they are deleted
+-- Rows and steps that nobody has ever locked (xmax is 0) are not locked here either, as with children (children.rs): they are deleted
 -- and updated a moment later. A row that another pass sets aside within that moment is waited for, and not taken.
 create or replace function tasker._claim_waiting(
   namespace_id bigint, ready bigint[], wanted bigint, skipped bigint, templates bigint[], rooms bigint[],

@@ -56,7 +56,8 @@ unsafe fn settle(messages: &[Option<&[u8]>], all: bool, waits_in: &[i64], batch:
             return None;
         }
         if attempts.outcomes.is_empty() {
-            return waits_in.is_empty().then_some(Done { settled, held, ..Done::default() });
+            let nothing_goes = waits_in.iter().all(|id| _is_full(*id));
+            return nothing_goes.then_some(Done { settled, held, ..Done::default() });
         }
         if attempts.outcomes.iter().any(|outcome| !outcome.success) {
             return None;

@@ -122,7 +122,7 @@ impl Claim {
         }
     }
 
-    /// Steps that wait are updated a moment later: nobody has ever locked them.
+    /// Steps that wait are updated a moment later, unlocked: nobody can have locked them.
     unsafe fn look_at_steps(&self) -> Option<()> {
         let waiting: Vec<_> =
             self.chosen.iter().filter(|one| one.row.is_some()).filter_map(|one| one.step_id).collect();
@@ -328,7 +328,7 @@ struct Head {
     template_id: i64,
     priority: i16,
     at: i64,
-    /// With whether somebody has ever locked the row, or begun to change it.
+    /// With whether somebody may have locked the row, or be changing it.
     first: Option<(Candidate, bool)>,
 }
 

@@ -224,7 +224,7 @@ impl<const N: usize> Cursor<N> {
         }
     }
 
-    /// The next row: its columns, where it is, and whether somebody has ever locked it, or begun to change it.
+    /// The next row: its columns, where it is, and whether somebody may have locked it, or be changing it.
     pub fn next(&mut self) -> Option<(Values<N>, ItemPointerData, bool)> {
         // SAFETY: the scan is open, and the slot is one of the table's.
         unsafe {

@@ -220,7 +220,7 @@ impl<const N: usize> Reader<N> {
         unsafe { self.rows.find(key).map(|slot| values(slot, self.columns)) }
     }
 
-    /// The row with a key, and whether somebody has ever locked it, or begun to change it.
+    /// The row with a key, and whether somebody may have locked it, or be changing it.
     pub fn find_touched(&mut self, key: i64) -> Option<(Values<N>, bool)> {
         // SAFETY: the table is open, and its rows have the columns of the system.
         unsafe {
