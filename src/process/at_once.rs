@@ -120,7 +120,7 @@ impl Going {
             let namespace = place.namespace(namespace_id)?;
             let rooms = namespace.rooms();
             if !place.concerns(&rooms, ready) && !namespace.anything_waits(&rooms) {
-                place.fits(&namespace, &rooms, ready).then_some(())?;
+                place.takes(&namespace, ready.len()).then_some(())?;
                 return Some(Going { queue: namespace.name, ready: ready.to_vec(), claim: None, more: false });
             }
             let room = place.room(&namespace, rooms)?;

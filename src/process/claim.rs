@@ -16,7 +16,7 @@ use super::enqueue::Room;
 use super::line::_waits_since;
 use super::spi::as_next_statement;
 use super::steps::{self, NewSteps};
-use super::table::index::{Cursor, End, List, Operator, at_end};
+use super::table::index::{End, List, Operator, at_end};
 use super::table::read::{Key, Reader};
 use super::table::{Column, Writer, can_remove, remove};
 use super::tasks::{KEY as TASKS, TaskTransitions};
@@ -324,7 +324,7 @@ fn merge(
 
 /// A line, from its first on.
 struct Head {
-    cursor: Cursor<3>,
+    line: List<3>,
     template_id: i64,
     priority: i16,
     at: i64,
@@ -335,17 +335,14 @@ struct Head {
 impl Head {
     unsafe fn open(namespace_id: i64, template_id: i64, priority: i16, at: i64) -> Option<Head> {
         let since = _waits_since(namespace_id, template_id, priority)?;
-        let conditions = [
-            (Operator::BIGINT_IS, namespace_id.into()),
-            (Operator::BIGINT_IS, template_id.into()),
-            (Operator::SMALLINT_IS, priority.into()),
-            (Operator::TIME_FROM, i64::from(since).into()),
-        ];
+        let operators = [Operator::BIGINT_IS, Operator::BIGINT_IS, Operator::SMALLINT_IS, Operator::TIME_FROM];
+        let of = [namespace_id.into(), template_id.into(), priority.into(), i64::from(since).into()];
         // SAFETY: see above.
         unsafe {
             let columns = [c"task_id", c"step_id", c"since"];
-            let cursor = Cursor::open(c"waiting", c"waiting_in_order", &conditions, columns);
-            let mut head = Head { cursor, template_id, priority, at, first: None };
+            let mut line = List::open(c"waiting", c"waiting_in_order", &operators, columns);
+            line.begin(&of);
+            let mut head = Head { line, template_id, priority, at, first: None };
             head.step();
             Some(head)
         }
@@ -354,7 +351,7 @@ impl Head {
     unsafe fn step(&mut self) {
         // SAFETY: the columns are of these types.
         self.first = unsafe {
-            self.cursor.next().and_then(|([task_id, step_id, since], row, is_touched)| {
+            self.line.next().and_then(|([task_id, step_id, since], row, is_touched)| {
                 let since = value::<Datum>(since)?.value() as i64;
                 let candidate = Candidate {
                     row: Some(row),
@@ -370,7 +367,7 @@ impl Head {
     }
 
     fn close(self) {
-        self.cursor.close();
+        self.line.close();
     }
 }
 

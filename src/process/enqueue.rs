@@ -95,7 +95,8 @@ impl Place<'_> {
             let rooms = namespace.rooms();
             // Last of all: where nothing waits, to see that may take longest.
             let waits = || self.waits.unwrap_or_else(|| namespace.anything_waits(&rooms));
-            (self.fits(&namespace, &rooms, step_ids) && !waits()).then_some(namespace)
+            let takes = self.takes(&namespace, step_ids.len()) && !self.concerns(&rooms, step_ids);
+            (takes && !waits()).then_some(namespace)
         }
     }
 
@@ -115,14 +116,10 @@ impl Place<'_> {
         }
     }
 
-    /// Whether no limit keeps these steps from it.
-    ///
-    /// # Safety
-    /// In a statement.
-    pub unsafe fn fits(&self, namespace: &Namespace, rooms: &BTreeMap<i64, i64>, step_ids: &[i64]) -> bool {
-        let (ending, freed) = (self.ending.len(), self.freed + self.ending.len());
-        // SAFETY: see above.
-        namespace.takes(step_ids.len(), freed, ending) && !unsafe { self.concerns(rooms, step_ids) }
+    /// Whether the namespace's own limit lets it take so many steps.
+    pub fn takes(&self, namespace: &Namespace, count: usize) -> bool {
+        let ending = self.ending.len();
+        namespace.takes(count, self.freed + ending, ending)
     }
 
     /// Whether what ends, or one of these steps, is of a template that has a limit.

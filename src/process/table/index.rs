@@ -160,13 +160,32 @@ impl<const N: usize> List<N> {
         let mut found = Vec::new();
         // SAFETY: the scan is open.
         unsafe {
-            self.scan.begin(of);
-            while self.scan.next(End::First, self.slot) {
-                pg_sys::slot_getallattrs(self.slot);
-                found.push(values(self.slot, self.columns));
+            self.begin(of);
+            while let Some((values, ..)) = self.next() {
+                found.push(values);
             }
         }
         found
+    }
+
+    /// Begins with these values of the columns that are compared.
+    ///
+    /// # Safety
+    /// They are of the columns' types.
+    pub unsafe fn begin(&mut self, of: &[Datum]) {
+        // SAFETY: see above.
+        unsafe { self.scan.begin(of) };
+    }
+
+    /// The next row: its columns, where it is, and whether somebody may have locked it, or be changing it.
+    pub fn next(&mut self) -> Option<(Values<N>, ItemPointerData, bool)> {
+        // SAFETY: the scan is open, and the slot is one of the table's.
+        unsafe {
+            self.scan.next(End::First, self.slot).then(|| {
+                pg_sys::slot_getallattrs(self.slot);
+                (values(self.slot, self.columns), (*self.slot).tts_tid, is_touched(self.slot))
+            })
+        }
     }
 
     /// What `take` makes of the last row that it takes.
@@ -185,53 +204,6 @@ impl<const N: usize> List<N> {
                 }
             }
             None
-        }
-    }
-
-    pub fn close(self) {
-        // SAFETY: opened in `open`.
-        unsafe {
-            self.scan.close();
-            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
-            pg_sys::table_close(self.table, pg_sys::NoLock as i32);
-        }
-    }
-}
-
-/// The rows of a table whose first columns in an index compare to values, one after the other in the order of the index.
-pub struct Cursor<const N: usize> {
-    table: Relation,
-    slot: *mut TupleTableSlot,
-    scan: Scan,
-    columns: [AttrNumber; N],
-}
-
-impl<const N: usize> Cursor<N> {
-    /// Shows columns that are passed by value.
-    ///
-    /// # Safety
-    /// In a statement, and closed before it ends; the values are of the columns' types.
-    pub unsafe fn open(table: &CStr, index: &CStr, conditions: &[(Operator, Datum)], columns: [&CStr; N]) -> Cursor<N> {
-        // SAFETY: what does not exist is an error.
-        unsafe {
-            let table = open(table, pg_sys::AccessShareLock);
-            let slot = pg_sys::table_slot_create(table, null_mut());
-            let columns = columns.map(|name| attribute(table, name));
-            let (operators, of): (Vec<_>, Vec<_>) = conditions.iter().copied().unzip();
-            let mut scan = Scan::open(table, index, &operators);
-            scan.begin(&of);
-            Cursor { table, slot, scan, columns }
-        }
-    }
-
-    /// The next row: its columns, where it is, and whether somebody may have locked it, or be changing it.
-    pub fn next(&mut self) -> Option<(Values<N>, ItemPointerData, bool)> {
-        // SAFETY: the scan is open, and the slot is one of the table's.
-        unsafe {
-            self.scan.next(End::First, self.slot).then(|| {
-                pg_sys::slot_getallattrs(self.slot);
-                (values(self.slot, self.columns), (*self.slot).tts_tid, is_touched(self.slot))
-            })
         }
     }
 
