@@ -17,7 +17,7 @@ const FEW: usize = 1000;
 /// The least time between two walks from the first row on, in microseconds.
 const REST: i64 = 250_000;
 /// How much longer than it took such a walk is rested.
-const REST_FACTOR: i64 = 20;
+const REST_FACTOR: i64 = 50;
 /// More lines than that are not remembered.
 const MOST: usize = 1000;
 
@@ -39,7 +39,7 @@ thread_local! {
 /// Since when the first of a line waits that nobody has claimed; NULL where none does.
 ///
 /// What comes to wait in front of the others (a parked step is as old as its task, a request may be committed late) is passed by
-/// for 250 ms, or 20 times what it takes to walk over all that is gone, where that is more than 1,000 rows; unless nothing else
+/// for 250 ms, or 50 times what it takes to walk over all that is gone, where that is more than 1,000 rows; unless nothing else
 /// waits.
 #[pg_extern(stable)]
 pub fn _waits_since(namespace_id: i64, template_id: i64, priority: i16) -> Option<TimestampWithTimeZone> {

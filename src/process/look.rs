@@ -7,6 +7,7 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid};
 use pgrx::prelude::*;
 use pgrx::{AnyElement, direct_function_call};
 
+use super::at_end::note;
 use super::mark::{Key, Marks};
 use super::queue::{self, Message};
 use super::values::{Elements, bigints, nullable_array, row};
@@ -130,6 +131,23 @@ fn _hold_message(queue_name: &str, msg_id: i64, milliseconds: i32) {
 pub fn look_again(queue_name: &str, found: &Found) {
     if let Some((key, first)) = key(queue_name, 0).zip(found.messages.first()) {
         change(|marks| marks.again(key, first.msg_id, clock::wall_micros()));
+    }
+}
+
+/// Lets looks pass by messages once their removal is committed, by this transaction. In a subtransaction it might yet be undone.
+pub fn note_removed(queue_name: &str, msg_ids: &[i64]) {
+    // SAFETY: asks for a number.
+    if unsafe { pg_sys::GetCurrentTransactionNestLevel() } == 1
+        && let Some(key) = key(queue_name, 0)
+    {
+        note(|notes| notes.removed(key, msg_ids));
+    }
+}
+
+/// Lets looks find messages, from this one on, when they are committed, however late that is.
+pub fn note_sent(queue_name: &str, first: i64) {
+    if let Some(key) = key(queue_name, 0) {
+        note(|notes| notes.sent(key, first));
     }
 }
 

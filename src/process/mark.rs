@@ -1,22 +1,28 @@
 //! Where to begin to read a queue. A queue's dead rows lie in front of its live ones, and while somebody holds an old
 //! snapshot vacuum cannot remove them: who reads from the first row on walks over all of them.
 //!
-//! So each queue has a mark, a message id below which nobody has found anything, and a look begins there. What the mark
-//! has passed by (messages of late commits and of transactions that were rolled back, or whose `vt` ran out) is found by
-//! a sweep: from time to time a look reads a slice below the mark, slice after slice. Nothing but speed depends on what
-//! stands here: any value may be lost at any time.
+//! So each queue has a mark, a message id below which nobody has found anything, and a look begins there, behind those that are
+//! known to have [`gone`]. What the mark has passed by is found by a look of its own where the transaction says so that sent it
+//! late or was rolled back; else (somebody's own `pgmq.send`, a `vt` that has run out) by a sweep: from time to time a look reads
+//! a slice below the mark, slice after slice. Nothing but speed depends on what stands here: any value may be lost at any time.
+
+mod gone;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use self::gone::Gone;
 
 /// How many queues have a place. Two that fall upon the same one take it from each other.
 const PLACES: usize = 1024;
 /// How far the mark stays behind what is found: so many ids may be drawn while a transaction is open, and its messages
-/// are still above the mark when it commits. It is also what every look walks over at least: 2,000 dead rows, 0.5 ms.
+/// are still above the mark when it commits.
 const LAG: i64 = 2000;
 /// The least time between two slices of a sweep.
 const REST: i64 = 250_000;
 /// How much longer than it took a slice is rested.
-const REST_FACTOR: i64 = 20;
+const REST_FACTOR: i64 = 50;
+/// The same for a look at what was put off.
+const HELD_REST_FACTOR: i64 = 20;
 /// The longest rest. A time that lies further ahead was written before somebody turned the clock back.
 const LONGEST_REST: i64 = 60_000_000;
 /// A slice that took longer is followed by a narrower one.
@@ -39,6 +45,8 @@ struct Mark {
     key: Key,
     /// A look begins behind this id. 0: there is nothing to gain.
     id: i64,
+    /// Which messages behind it have gone.
+    gone: Gone,
     /// How far the sweep has come.
     swept: i64,
     /// How many ids the next slice of it has.
@@ -84,7 +92,7 @@ impl Mark {
     const NONE: Mark = Mark::of(Key { database: 0, file: 0, filter: 0 });
 
     const fn of(key: Key) -> Mark {
-        Mark { key, id: 0, swept: 0, width: i64::MAX, sweep_at: 0, held: 0, held_at: 0, rested_at: 0 }
+        Mark { key, id: 0, gone: Gone::NONE, swept: 0, width: i64::MAX, sweep_at: 0, held: 0, held_at: 0, rested_at: 0 }
     }
 
     fn next(&mut self, now: i64) -> (Aim, i64, i64) {
@@ -92,7 +100,7 @@ impl Mark {
             return (Aim::New, 0, i64::MAX);
         }
         if self.held > 0 && is_due(self.held_at.max(self.rested_at), now) {
-            let after = self.id.min(self.held - 1);
+            let after = self.first_left().min(self.held - 1);
             self.held = 0;
             return (Aim::Held, after, i64::MAX);
         }
@@ -101,7 +109,12 @@ impl Mark {
             let upto = self.swept.saturating_add(self.width);
             return (Aim::Missed, self.swept, if upto >= self.id { i64::MAX } else { upto });
         }
-        (Aim::New, self.id, i64::MAX)
+        (Aim::New, self.first_left(), i64::MAX)
+    }
+
+    /// Behind which id there may be messages, as far as they are above the mark.
+    fn first_left(&self) -> i64 {
+        self.gone.first_left() - 1
     }
 
     fn take_note(&mut self, look: &Look, found: Option<(i64, i64)>, now: i64) {
@@ -109,7 +122,7 @@ impl Mark {
         let rested_at = now + (took * REST_FACTOR).clamp(REST, LONGEST_REST);
         match look.aim {
             Aim::New => {}
-            Aim::Held => self.rested_at = now + (took * REST_FACTOR).min(LONGEST_REST),
+            Aim::Held => self.rested_at = now + (took * HELD_REST_FACTOR).min(LONGEST_REST),
             Aim::Missed => {
                 let walked = found.map_or(look.upto.min(self.id), |(_, last)| last) - look.after;
                 self.width =
@@ -123,12 +136,13 @@ impl Mark {
                 };
                 self.sweep_at = if found.is_some() && self.swept > 0 { now } else { rested_at };
                 if found.is_none() && look.after == 0 && look.is_open() && took <= CHEAP {
-                    self.id = 0;
+                    (self.id, self.gone) = (0, Gone::NONE);
                 }
             }
         }
         if let Some((first, _)) = found {
             self.id = self.id.max(first - LAG);
+            self.gone.begin_at(self.id + 1);
         }
     }
 }
@@ -157,6 +171,20 @@ impl Marks {
         }
     }
 
+    /// Takes note of messages that have been removed for good.
+    pub fn remove(&mut self, key: Key, ids: &[i64]) {
+        if let Some(mark) = self.of(key) {
+            ids.iter().for_each(|id| mark.gone.note(*id));
+        }
+    }
+
+    /// Takes note that there are messages, from this one on, that the mark may have passed by.
+    pub fn appear(&mut self, key: Key, id: i64, now: i64) {
+        if self.of(key).is_some_and(|mark| id <= mark.id) {
+            self.hold(key, id, now);
+        }
+    }
+
     /// Takes note that a message is to be looked at again at a given time.
     pub fn hold(&mut self, key: Key, id: i64, at: i64) {
         if let Some(mark) = self.of(key) {
@@ -176,8 +204,10 @@ impl Marks {
     /// How long after `now` a look below the mark is due; `None` when nothing can have been missed.
     pub fn due_in(&self, key: Key, now: i64) -> Option<i64> {
         let mark = &self.0[index(key)];
+        let time_to = |at: i64| if is_due(at, now) { 0 } else { at - now };
+        let held = (mark.held > 0).then(|| time_to(mark.held_at.max(mark.rested_at)));
         let due = mark.key == key && mark.id > 0;
-        due.then(|| if is_due(mark.sweep_at, now) { 0 } else { mark.sweep_at - now })
+        due.then(|| held.into_iter().fold(time_to(mark.sweep_at), i64::min))
     }
 
     fn of(&mut self, key: Key) -> Option<&mut Mark> {
@@ -228,6 +258,35 @@ mod tests {
     }
 
     #[test]
+    fn a_look_passes_by_what_has_gone() {
+        let mut marks = busy(SECOND, 100);
+        let first_left = |marks: &mut Marks, found| look(marks, SECOND, 1, Some((found, found + 99))).after;
+        assert_eq!(first_left(&mut marks, 100_200), 98_100);
+        marks.remove(QUEUE, &(98_201..=100_000).collect::<Vec<_>>());
+        assert_eq!(first_left(&mut marks, 100_300), 100_000);
+        // Somebody has drawn ids and not committed yet.
+        marks.remove(QUEUE, &(100_101..=100_400).collect::<Vec<_>>());
+        assert_eq!(first_left(&mut marks, 100_500), 100_000);
+        marks.remove(QUEUE, &(100_001..=100_100).collect::<Vec<_>>());
+        assert_eq!(first_left(&mut marks, 110_000), 100_400);
+        assert_eq!(first_left(&mut marks, 110_100), 108_000, "of these nobody has said that they are gone");
+    }
+
+    #[test]
+    fn what_comes_late_is_looked_at_at_once() {
+        let mut marks = busy(SECOND, 100);
+        marks.appear(QUEUE, 98_101, SECOND);
+        assert_eq!(look(&mut marks, SECOND, 1, None).aim, Aim::New, "it is above the mark");
+        marks.appear(QUEUE, 700, SECOND);
+        marks.appear(QUEUE, 800, SECOND);
+        assert_eq!(marks.due_in(QUEUE, SECOND), Some(0));
+        let late = look(&mut marks, SECOND, 1_000, Some((700, 799)));
+        assert_eq!((late.aim, late.after), (Aim::Held, 699));
+        marks.appear(QUEUE, 900, SECOND);
+        assert_eq!(marks.due_in(QUEUE, SECOND), Some(1_000 + HELD_REST_FACTOR * 1_000), "rested from");
+    }
+
+    #[test]
     fn what_a_look_has_left_is_found_by_the_next_one() {
         let mut marks = busy(SECOND, 100);
         marks.hold(QUEUE, 500, SECOND);
@@ -270,7 +329,7 @@ mod tests {
     #[test]
     fn a_long_walk_is_cut_into_slices_and_rested_from() {
         let mut marks = busy(SECOND, 100_000);
-        assert_eq!(marks.due_in(QUEUE, SECOND), Some(20 * 100_000));
+        assert_eq!(marks.due_in(QUEUE, SECOND), Some(REST_FACTOR * 100_000));
         let (mut now, mut after) = (SECOND, 0);
         for _ in 0..100 {
             now += marks.due_in(QUEUE, now).expect("there is a mark");

@@ -4,6 +4,7 @@
 //! All `unsafe` of the crate is in here. Without `shared_preload_libraries` there is no shared memory and no worker;
 //! then what is about them is a no-op and `tasker.orchestrate()` can be called by hand.
 
+mod at_end;
 mod at_once;
 mod caller;
 mod children;

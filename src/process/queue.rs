@@ -12,6 +12,7 @@ use pgrx::{AnyElement, Array};
 
 use self::past::Queue;
 use self::statement::{Statement, run};
+use super::look::{note_removed, note_sent};
 use super::table::{Column, Writer};
 use super::values::{self, Elements, elements, value};
 
@@ -98,6 +99,9 @@ pub unsafe fn send(queue_name: &str, messages: Elements) -> Elements {
             .set(c"vt", Column::One(pg_sys::GetCurrentTimestamp().into()))
             .set(c"message", Column::Each(messages))
             .append(None);
+        if let Some(first) = value(msg_ids.first().copied().flatten()) {
+            note_sent(queue_name, first);
+        }
         msg_ids
     }
 }
@@ -127,6 +131,7 @@ pub unsafe fn remove(queue_name: &str, msg_ids: impl Iterator<Item = i64>) {
     if msg_ids.is_empty() {
         return;
     }
+    note_removed(queue_name, &msg_ids);
     // SAFETY: the argument is of the statement's type.
     unsafe {
         if let Some(queue) = Queue::open(queue_name, pg_sys::RowExclusiveLock) {

@@ -1,31 +1,16 @@
-//! The wake at commit: what a transaction notes is published once, when others can see what it wrote.
+//! The wake at commit: who waits for work, or for its end, looks when he can see what a transaction wrote.
 
-use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pgrx::prelude::*;
 
+use super::at_end::note;
 use super::{session, shmem};
 use crate::error::{Error, raise};
 
 /// Without shared memory, a wait is a nap of this length.
 const NAP: Duration = Duration::from_millis(50);
-
-/// What the current transaction has noted.
-struct Notes {
-    orchestrator: bool,
-    installed: bool,
-    namespaces: Vec<i64>,
-}
-
-const NOTHING: Notes = Notes { orchestrator: false, installed: false, namespaces: Vec::new() };
-
-thread_local! {
-    static NOTES: RefCell<Notes> = const { RefCell::new(NOTHING) };
-    static LISTENS: Cell<bool> = const { Cell::new(false) };
-}
 
 /// Notes that the orchestrators of this database have work once this transaction commits.
 #[pg_extern(volatile)]
@@ -93,45 +78,4 @@ pub fn _wait_for_wake(namespace_id: i64, generation: i64, timeout_ms: i32) -> bo
 
 fn generation(wake: &shmem::Wake) -> i64 {
     wake.generation.load(Ordering::Acquire).cast_signed()
-}
-
-fn note(what: impl FnOnce(&mut Notes)) {
-    if shmem::is_ready() {
-        listen();
-        NOTES.with_borrow_mut(what);
-    }
-}
-
-/// Has the server call `at_end` at the end of every transaction, from the first one on that notes anything.
-fn listen() {
-    if !LISTENS.replace(true) {
-        // SAFETY: the function stays loaded for as long as this process lives.
-        unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) };
-    }
-}
-
-/// A prepared transaction commits in another process, perhaps days later: the orchestrator's next regular pass sees it.
-#[pg_guard]
-unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
-    match event {
-        pg_sys::XactEvent::XACT_EVENT_COMMIT => publish(NOTES.replace(NOTHING)),
-        pg_sys::XactEvent::XACT_EVENT_ABORT | pg_sys::XactEvent::XACT_EVENT_PREPARE => drop(NOTES.replace(NOTHING)),
-        _ => {}
-    }
-}
-
-fn publish(notes: Notes) {
-    let Some(board) = shmem::board() else { return };
-    let database = session::database();
-    for namespace_id in notes.namespaces {
-        let wake = board.wake_of(database, namespace_id);
-        wake.generation.fetch_add(1, Ordering::AcqRel);
-        wake.moved.broadcast();
-    }
-    if notes.orchestrator {
-        board.wake_orchestrators(database);
-    }
-    if notes.installed {
-        board.note_installed(database);
-    }
 }
