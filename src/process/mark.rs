@@ -122,6 +122,7 @@ impl Mark {
         let rested_at = now + (took * REST_FACTOR).clamp(REST, LONGEST_REST);
         match look.aim {
             Aim::New => {}
+            Aim::Held if look.after >= self.id => {}
             Aim::Held => self.rested_at = now + (took * HELD_REST_FACTOR).min(LONGEST_REST),
             Aim::Missed => {
                 let walked = found.map_or(look.upto.min(self.id), |(_, last)| last) - look.after;
