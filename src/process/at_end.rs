@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use pgrx::prelude::*;
 
-use super::mark::Key;
+use super::mark::{Key, Marks};
 use super::{clock, session, shmem};
 
 /// What the current transaction has noted.
@@ -17,14 +17,27 @@ pub struct Notes {
     pub installed: bool,
     /// Who waits for work of these namespaces should look; 0 stands for those who wait for tasks to finish.
     pub namespaces: Vec<i64>,
-    /// Messages that were removed from queues.
-    removed: Vec<(Key, Vec<i64>)>,
-    /// Messages that were put into queues, from these ids on.
-    sent: Vec<(Key, i64)>,
+    removed: Vec<Removed>,
+    /// The first and the last message that were put into queues.
+    sent: Vec<(Key, (i64, i64))>,
+}
+
+/// Messages that were removed from a queue.
+struct Removed {
+    queue: Key,
+    /// In which subtransaction: how deep it lies.
+    level: i32,
+    /// The first and the last.
+    ends: (i64, i64),
+    /// As many as marks can know.
+    ids: Vec<i64>,
 }
 
 const NOTHING: Notes =
     Notes { orchestrator: false, installed: false, namespaces: Vec::new(), removed: Vec::new(), sent: Vec::new() };
+
+/// So many messages of a queue are remembered to have been removed in a transaction.
+const MOST_IDS: usize = 10_000;
 
 thread_local! {
     static NOTES: RefCell<Notes> = const { RefCell::new(NOTHING) };
@@ -34,18 +47,33 @@ thread_local! {
 impl Notes {
     /// These messages were removed from a queue.
     pub fn removed(&mut self, queue: Key, ids: &[i64]) {
-        match self.removed.iter_mut().find(|(key, _)| *key == queue) {
-            Some((_, known)) => known.extend(ids),
-            None => self.removed.push((queue, ids.to_vec())),
+        let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return };
+        // SAFETY: asks for a number.
+        let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+        match self.removed.iter_mut().find(|known| (known.queue, known.level) == (queue, level)) {
+            Some(known) => {
+                known.ends = both(known.ends, (*first, *last));
+                known.ids.extend(ids.iter().take(MOST_IDS.saturating_sub(known.ids.len())));
+            }
+            None => {
+                let ids = ids.iter().take(MOST_IDS).copied().collect();
+                self.removed.push(Removed { queue, level, ends: (*first, *last), ids });
+            }
         }
     }
 
-    /// This message was put into a queue, and others behind it.
-    pub fn sent(&mut self, queue: Key, first: i64) {
-        if self.sent.iter().all(|(key, _)| *key != queue) {
-            self.sent.push((queue, first));
+    /// Messages with these ids, the first and the last, were put into a queue.
+    pub fn sent(&mut self, queue: Key, ends: (i64, i64)) {
+        match self.sent.iter_mut().find(|(known, _)| *known == queue) {
+            Some((_, known)) => *known = both(*known, ends),
+            None => self.sent.push((queue, ends)),
         }
     }
+}
+
+/// From the lower first to the higher last.
+fn both(one: (i64, i64), other: (i64, i64)) -> (i64, i64) {
+    (one.0.min(other.0), one.1.max(other.1))
 }
 
 /// Notes something. Without shared memory nobody would hear of it.
@@ -56,31 +84,63 @@ pub fn note(what: impl FnOnce(&mut Notes)) {
     }
 }
 
-/// Has the server call `at_end` at the end of every transaction, from the first one on that notes anything.
+/// Has the server call us at the end of every transaction and subtransaction, from the first one on that notes anything.
 fn listen() {
     if !LISTENS.replace(true) {
-        // SAFETY: the function stays loaded for as long as this process lives.
-        unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) };
+        // SAFETY: the functions stay loaded for as long as this process lives.
+        unsafe {
+            pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut());
+            pg_sys::RegisterSubXactCallback(Some(at_end_of_subtransaction), std::ptr::null_mut());
+        }
     }
 }
 
-/// A prepared transaction commits in another process, perhaps days later: the orchestrator's next regular pass sees it.
+/// A prepared transaction commits in another process, perhaps days later: the orchestrator's next regular pass sees it, and of
+/// messages that marks have passed by then, a sweep.
 #[pg_guard]
 unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
     match event {
         pg_sys::XactEvent::XACT_EVENT_COMMIT => publish(NOTES.replace(NOTHING)),
-        pg_sys::XactEvent::XACT_EVENT_ABORT => take_back(NOTES.replace(NOTHING)),
+        pg_sys::XactEvent::XACT_EVENT_ABORT => take_back(&NOTES.replace(NOTHING).removed),
         pg_sys::XactEvent::XACT_EVENT_PREPARE => drop(NOTES.replace(NOTHING)),
         _ => {}
     }
 }
 
+/// What was noted in a subtransaction that is kept is its parent's; of one that is not, messages are there again. Wakes are kept:
+/// one too many does no harm.
+#[pg_guard]
+unsafe extern "C-unwind" fn at_end_of_subtransaction(
+    event: pg_sys::SubXactEvent::Type,
+    _own: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _arg: *mut c_void,
+) {
+    // SAFETY: asks for a number.
+    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    NOTES.with_borrow_mut(|notes| match event {
+        pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => {
+            notes.removed.iter_mut().for_each(|removed| removed.level = removed.level.min(level - 1));
+        }
+        pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
+            let (kept, undone): (Vec<_>, Vec<_>) = notes.removed.drain(..).partition(|removed| removed.level < level);
+            notes.removed = kept;
+            take_back(&undone);
+        }
+        _ => {}
+    });
+}
+
 fn publish(notes: Notes) {
     let Some(board) = shmem::board() else { return };
-    if let Some(marks) = shmem::marks().filter(|_| !notes.removed.is_empty() || !notes.sent.is_empty()) {
-        let (mut marks, now) = (marks.exclusive(), clock::wall_micros());
-        notes.removed.iter().for_each(|(key, ids)| marks.remove(*key, ids));
-        notes.sent.iter().for_each(|(key, first)| marks.appear(*key, *first, now));
+    if let Some(marks) = shmem::marks() {
+        // Nearly always nothing that was sent is late: nobody has to wait for that.
+        let has_passed = |marks: &Marks| notes.sent.iter().any(|(queue, (first, _))| marks.has_passed(*queue, *first));
+        if !notes.removed.is_empty() || !notes.sent.is_empty() && has_passed(&marks.share()) {
+            let (mut marks, now) = (marks.exclusive(), clock::wall_micros());
+            notes.removed.iter().for_each(|removed| marks.remove(removed.queue, &removed.ids));
+            notes.sent.iter().for_each(|(queue, ends)| marks.appear(*queue, *ends, now));
+        }
     }
     let database = session::database();
     for namespace_id in notes.namespaces {
@@ -97,10 +157,9 @@ fn publish(notes: Notes) {
 }
 
 /// What was removed is there again.
-fn take_back(notes: Notes) {
-    let firsts = notes.removed.iter().filter_map(|(key, ids)| Some((*key, *ids.iter().min()?)));
-    if let Some(marks) = shmem::marks().filter(|_| !notes.removed.is_empty()) {
+fn take_back(removed: &[Removed]) {
+    if let Some(marks) = shmem::marks().filter(|_| !removed.is_empty()) {
         let (mut marks, now) = (marks.exclusive(), clock::wall_micros());
-        firsts.for_each(|(key, first)| marks.appear(key, first, now));
+        removed.iter().for_each(|removed| marks.appear(removed.queue, removed.ends, now));
     }
 }

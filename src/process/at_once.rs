@@ -9,7 +9,9 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 use pgrx::{AnyElement, Array};
 
+use super::caller::has_right_everywhere;
 use super::claim::Claim;
+use super::clock::clock;
 use super::endings::{self, Endings};
 use super::enqueue::{Place, enqueue};
 use super::finish::finish;
@@ -19,6 +21,7 @@ use super::namespace::_is_full;
 use super::queue::{self, REQUESTS, RESULTS};
 use super::rare;
 use super::results::{hold, tasks_if_held};
+use super::session::in_subtransaction;
 use super::spi::as_next_statement;
 use super::steps::InFlight;
 use super::values::{bigints, empty_array, row, value};
@@ -26,6 +29,9 @@ use super::wake;
 use crate::guc;
 use crate::workflow::message::result::step_result;
 use crate::workflow::step_id::task_of;
+
+/// The most results that one call takes.
+pub const MOST_RESULTS: usize = 10_000;
 
 /// What has been done.
 #[derive(Default)]
@@ -153,7 +159,7 @@ impl Going {
 ///
 /// # Safety
 /// In a statement; `at` is a timestamptz.
-pub unsafe fn advance(results: &[Option<&[u8]>], at: Datum) -> Option<Done> {
+unsafe fn advance(results: &[Option<&[u8]>], at: Datum) -> Option<Done> {
     // SAFETY: see above.
     unsafe { if may_settle(results) { settle_here(results, at) } else { None } }
 }
@@ -166,6 +172,44 @@ unsafe fn settle_here(results: &[Option<&[u8]>], at: Datum) -> Option<Done> {
         wake::_wake();
     }
     done
+}
+
+/// What becomes of results that a worker delivers to settle them in his own call.
+#[derive(Clone, Copy)]
+pub enum Delivered {
+    /// All of them are settled.
+    Settled,
+    /// Those that are not among these (an array of places, from 1) have to be queued.
+    QueueOthers(Datum),
+    /// The long way. Whether it has been seen that the call may advance, and that these results do not at once.
+    WithCare { tried: bool },
+}
+
+/// Whether it is plain that a call may advance with so many results: its locks are the first thing that its transaction holds.
+pub fn may_advance(count: usize) -> bool {
+    // SAFETY: reads variables of this process.
+    let begins_transaction = unsafe {
+        pg_sys::XactIsoLevel == pg_sys::XACT_READ_COMMITTED as i32
+            && pg_sys::GetTopTransactionIdIfAny() == pg_sys::InvalidTransactionId
+    };
+    count <= MOST_RESULTS && begins_transaction && has_right_everywhere("worker")
+}
+
+/// Settles a worker's results in a call that may do that. What breaks in it (a row that was made inconsistent by hand, a message
+/// that is too large) must not keep the work from being delivered.
+///
+/// # Safety
+/// In a statement.
+pub unsafe fn deliver(results: &[Option<&[u8]>]) -> Delivered {
+    // SAFETY: see above.
+    let advance = || unsafe { as_next_statement(|| advance(results, clock().into_datum()?).map(|done| done.settled)) };
+    match in_subtransaction("an advance", advance) {
+        Some(settled) if settled.len() < results.len() => {
+            places(settled).map_or(Delivered::WithCare { tried: true }, Delivered::QueueOthers)
+        }
+        Some(_) => Delivered::Settled,
+        None => Delivered::WithCare { tried: true },
+    }
 }
 
 /// Whether this engine's work is done here, all of these results are successes, and nobody holds a task of theirs.
@@ -194,7 +238,7 @@ fn _advance_at_once(fcinfo: FunctionCallInfo) -> Option<AnyElement> {
 }
 
 /// An array of places.
-pub fn places(list: Vec<i64>) -> Option<Datum> {
+fn places(list: Vec<i64>) -> Option<Datum> {
     bigints(list).or_else(|| empty_array(pg_sys::INT8OID))
 }
 

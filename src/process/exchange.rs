@@ -6,21 +6,18 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::prelude::*;
 use pgrx::{Array, direct_function_call};
 
-use super::at_once::{advance, places};
-use super::caller::{has_right, has_right_everywhere};
+use super::at_once::{Delivered, deliver, may_advance};
+use super::caller::has_right;
 use super::clock::{clock, wall_micros};
 use super::delivery::{Taken, take};
 use super::look::{Names, sweep_due};
 use super::queue;
 use super::rare::find_namespace;
 use super::result_set::ResultSet;
-use super::session::in_subtransaction;
 use super::spi::{as_next_statement, guarded, run_for_caller, sql_function};
 use super::values::value;
 use super::wake::{_generation, _wait_for_wake};
 
-/// The most results that one call takes.
-const MOST: usize = 10_000;
 /// The longest wait, in microseconds.
 const LONGEST_WAIT: i64 = 10_000_000;
 
@@ -48,67 +45,46 @@ unsafe fn poll_steps(fcinfo: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// How an exchange goes on.
-#[derive(Clone, Copy)]
-enum Next {
-    Done,
-    /// Those that are not among these (an array of places, from 1) have to be queued, before steps are taken.
-    QueueOthers(Datum),
-    /// Whether it has been seen that the call may advance, and that these results do not at once.
-    WithCare {
-        tried: bool,
-    },
-}
-
 unsafe fn exchange_steps(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: the function is declared with these types.
     unsafe {
         match guarded(|| exchange_at_once(fcinfo)) {
-            Next::Done => {}
-            Next::QueueOthers(settled) => {
+            Delivered::Settled => {}
+            Delivered::QueueOthers(settled) => {
                 let types = [pg_sys::JSONBARRAYOID, pg_sys::INT8ARRAYOID];
                 let text = c"select from tasker._queue_results($1, $2)";
                 run_for_caller(text, types, [guarded(|| queue::array(fcinfo, 1)), Some(settled)], &mut |[]| ());
                 guarded(|| show(fcinfo, Ask::of(fcinfo, EXCHANGE).take(&Names::ALL)));
             }
-            Next::WithCare { tried } => exchange_with_care(fcinfo, tried),
+            Delivered::WithCare { tried } => exchange_with_care(fcinfo, tried),
         }
     }
     Datum::null()
 }
 
-unsafe fn exchange_at_once(fcinfo: FunctionCallInfo) -> Next {
+/// Settled: and steps have been taken.
+unsafe fn exchange_at_once(fcinfo: FunctionCallInfo) -> Delivered {
     // SAFETY: see there.
     unsafe {
         let ask = Ask::of(fcinfo, EXCHANGE);
         let results = value::<Array<&[u8]>>(pg_getarg_datum(fcinfo, 1));
         let results: Vec<Option<&[u8]>> = results.iter().flat_map(Array::iter).collect();
-        let is_plain = results.len() <= MOST && begins_transaction() && has_right_everywhere("worker");
-        let Some(namespace_id) = ask.plain_namespace().filter(|_| is_plain) else {
-            return Next::WithCare { tried: false };
+        let Some(namespace_id) = ask.plain_namespace().filter(|_| may_advance(results.len())) else {
+            return Delivered::WithCare { tried: false };
         };
         if results.is_empty() {
             let stop_at = stop_at(pg_getarg_datum(fcinfo, 4));
             show(fcinfo, ask.poll(namespace_id, stop_at, &Names::ALL));
-            return Next::Done;
+            return Delivered::Settled;
         }
         if queue::table(&ask.queue_name()).is_none() {
-            return Next::WithCare { tried: false };
+            return Delivered::WithCare { tried: false };
         }
-        // What breaks in it (a row that was made inconsistent by hand, a message that is too large) must not keep the work from
-        // being delivered.
-        let advance = || as_next_statement(|| advance(&results, clock().into_datum()?).map(|done| done.settled));
-        let settled = in_subtransaction("an advance", advance);
-        match settled {
-            None => Next::WithCare { tried: true },
-            Some(settled) if settled.len() < results.len() => {
-                places(settled).map_or(Next::WithCare { tried: true }, Next::QueueOthers)
-            }
-            Some(_) => {
-                show(fcinfo, ask.take(&Names::ALL));
-                Next::Done
-            }
+        let delivered = deliver(&results);
+        if matches!(delivered, Delivered::Settled) {
+            show(fcinfo, ask.take(&Names::ALL));
         }
+        delivered
     }
 }
 
@@ -125,15 +101,6 @@ unsafe fn exchange_with_care(fcinfo: FunctionCallInfo, tried: bool) {
         });
         let rows = guarded(|| ResultSet::of(fcinfo));
         run_for_caller(text, types, arguments, &mut |columns: [_; 5]| rows.add(columns));
-    }
-}
-
-/// Whether a call that advances may run here: its locks are the first thing that its transaction holds.
-fn begins_transaction() -> bool {
-    // SAFETY: reads variables of this process.
-    unsafe {
-        pg_sys::XactIsoLevel == pg_sys::XACT_READ_COMMITTED as i32
-            && pg_sys::GetTopTransactionIdIfAny() == pg_sys::InvalidTransactionId
     }
 }
 

@@ -134,20 +134,17 @@ pub fn look_again(queue_name: &str, found: &Found) {
     }
 }
 
-/// Lets looks pass by messages once their removal is committed, by this transaction. In a subtransaction it might yet be undone.
+/// Lets looks for all messages pass by these once their removal is committed, and find them again where it is undone.
 pub fn note_removed(queue_name: &str, msg_ids: &[i64]) {
-    // SAFETY: asks for a number.
-    if unsafe { pg_sys::GetCurrentTransactionNestLevel() } == 1
-        && let Some(key) = key(queue_name, 0)
-    {
+    if let Some(key) = key(queue_name, 0) {
         note(|notes| notes.removed(key, msg_ids));
     }
 }
 
-/// Lets looks find messages, from this one on, when they are committed, however late that is.
-pub fn note_sent(queue_name: &str, first: i64) {
+/// Lets looks for all messages find these, the first and the last, when they are committed, however late that is.
+pub fn note_sent(queue_name: &str, ends: (i64, i64)) {
     if let Some(key) = key(queue_name, 0) {
-        note(|notes| notes.sent(key, first));
+        note(|notes| notes.sent(key, ends));
     }
 }
 

@@ -2,8 +2,8 @@
 //! snapshot vacuum cannot remove them: who reads from the first row on walks over all of them.
 //!
 //! So each queue has a mark, a message id below which nobody has found anything, and a look begins there, behind those that are
-//! known to have [`gone`]. What the mark has passed by is found by a look of its own where the transaction says so that sent it
-//! late or was rolled back; else (somebody's own `pgmq.send`, a `vt` that has run out) by a sweep: from time to time a look reads
+//! known to have [`gone`]. What the mark has passed by is found at once where the transaction says so that sent it late, or had taken
+//! it and was rolled back; else (somebody's own `pgmq.send`, a `vt` that has run out) by a sweep: from time to time a look reads
 //! a slice below the mark, slice after slice. Nothing but speed depends on what stands here: any value may be lost at any time.
 
 mod gone;
@@ -21,7 +21,7 @@ const LAG: i64 = 2000;
 const REST: i64 = 250_000;
 /// How much longer than it took a slice is rested.
 const REST_FACTOR: i64 = 50;
-/// The same for a look at what was put off.
+/// The same for a look at what was put off, or came late and was not there.
 const HELD_REST_FACTOR: i64 = 20;
 /// The longest rest. A time that lies further ahead was written before somebody turned the clock back.
 const LONGEST_REST: i64 = 60_000_000;
@@ -43,7 +43,7 @@ pub struct Key {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Mark {
     key: Key,
-    /// A look begins behind this id. 0: there is nothing to gain.
+    /// Nobody has found anything up to this id; a look begins there, or behind what has `gone`. 0: there is nothing to gain.
     id: i64,
     /// Which messages behind it have gone.
     gone: Gone,
@@ -52,6 +52,10 @@ struct Mark {
     /// How many ids the next slice of it has.
     width: i64,
     sweep_at: i64,
+    /// Among these ids some may have come late; the first is 0 for none.
+    late: (i64, i64),
+    /// No look at these before this time.
+    late_at: i64,
     /// The lowest id that was put off, below which a look has to begin once more from `held_at` on; 0 for none.
     held: i64,
     held_at: i64,
@@ -64,6 +68,7 @@ struct Mark {
 pub enum Aim {
     New,
     Missed,
+    Late,
     Held,
 }
 
@@ -92,7 +97,19 @@ impl Mark {
     const NONE: Mark = Mark::of(Key { database: 0, file: 0, filter: 0 });
 
     const fn of(key: Key) -> Mark {
-        Mark { key, id: 0, gone: Gone::NONE, swept: 0, width: i64::MAX, sweep_at: 0, held: 0, held_at: 0, rested_at: 0 }
+        Mark {
+            key,
+            id: 0,
+            gone: Gone::NONE,
+            swept: 0,
+            width: i64::MAX,
+            sweep_at: 0,
+            late: (0, 0),
+            late_at: 0,
+            held: 0,
+            held_at: 0,
+            rested_at: 0,
+        }
     }
 
     fn next(&mut self, now: i64) -> (Aim, i64, i64) {
@@ -100,21 +117,35 @@ impl Mark {
             return (Aim::New, 0, i64::MAX);
         }
         if self.held > 0 && is_due(self.held_at.max(self.rested_at), now) {
-            let after = self.first_left().min(self.held - 1);
+            let after = self.after().min(self.held - 1);
             self.held = 0;
             return (Aim::Held, after, i64::MAX);
+        }
+        if self.late.0 > 0 && is_due(self.late_at, now) {
+            self.late_at = now + REST; // as here
+            let after = self.late.0 - 1;
+            return (Aim::Late, after, after.saturating_add(self.width).min(self.late.1));
         }
         if is_due(self.sweep_at, now) {
             self.sweep_at = now + REST; // for others, until this one has ended
             let upto = self.swept.saturating_add(self.width);
             return (Aim::Missed, self.swept, if upto >= self.id { i64::MAX } else { upto });
         }
-        (Aim::New, self.first_left(), i64::MAX)
+        (Aim::New, self.after(), i64::MAX)
     }
 
-    /// Behind which id there may be messages, as far as they are above the mark.
-    fn first_left(&self) -> i64 {
+    /// Behind this id there may be messages that the mark has not passed by.
+    fn after(&self) -> i64 {
         self.gone.first_left() - 1
+    }
+
+    fn appear(&mut self, (first, last): (i64, i64), now: i64) {
+        // What the mark is about to pass by is above it yet.
+        if self.id == 0 || first > self.id {
+            return;
+        }
+        self.late = if self.late.0 == 0 { (first, last) } else { (self.late.0.min(first), self.late.1.max(last)) };
+        self.late_at = now;
     }
 
     fn take_note(&mut self, look: &Look, found: Option<(i64, i64)>, now: i64) {
@@ -122,8 +153,20 @@ impl Mark {
         let rested_at = now + (took * REST_FACTOR).clamp(REST, LONGEST_REST);
         match look.aim {
             Aim::New => {}
+            // It walked over nothing dead.
             Aim::Held if look.after >= self.id => {}
             Aim::Held => self.rested_at = now + (took * HELD_REST_FACTOR).min(LONGEST_REST),
+            Aim::Late => {
+                let next = found.map_or(look.upto, |(_, last)| last) + 1;
+                self.late_at = if found.is_some() { now } else { now + (took * HELD_REST_FACTOR).min(LONGEST_REST) };
+                // Who came meanwhile may lie in front of that.
+                if self.late.0 == look.after + 1 {
+                    self.late = if next <= self.late.1 { (next, self.late.1) } else { (0, 0) };
+                }
+                if took > LONG {
+                    self.width = ((look.upto - look.after).saturating_mul(LONG) / took).max(LAG);
+                }
+            }
             Aim::Missed => {
                 let walked = found.map_or(look.upto.min(self.id), |(_, last)| last) - look.after;
                 self.width =
@@ -137,7 +180,7 @@ impl Mark {
                 };
                 self.sweep_at = if found.is_some() && self.swept > 0 { now } else { rested_at };
                 if found.is_none() && look.after == 0 && look.is_open() && took <= CHEAP {
-                    (self.id, self.gone) = (0, Gone::NONE);
+                    (self.id, self.gone, self.late) = (0, Gone::NONE, (0, 0));
                 }
             }
         }
@@ -179,11 +222,17 @@ impl Marks {
         }
     }
 
-    /// Takes note that there are messages, from this one on, that the mark may have passed by.
-    pub fn appear(&mut self, key: Key, id: i64, now: i64) {
-        if self.of(key).is_some_and(|mark| id <= mark.id) {
-            self.hold(key, id, now);
+    /// Takes note that messages are there now: the first and the last.
+    pub fn appear(&mut self, key: Key, ids: (i64, i64), now: i64) {
+        if let Some(mark) = self.of(key) {
+            mark.appear(ids, now);
         }
+    }
+
+    /// Whether the mark has passed by a message.
+    pub fn has_passed(&self, key: Key, id: i64) -> bool {
+        let mark = &self.0[index(key)];
+        mark.key == key && id <= mark.id
     }
 
     /// Takes note that a message is to be looked at again at a given time.
@@ -207,8 +256,9 @@ impl Marks {
         let mark = &self.0[index(key)];
         let time_to = |at: i64| if is_due(at, now) { 0 } else { at - now };
         let held = (mark.held > 0).then(|| time_to(mark.held_at.max(mark.rested_at)));
-        let due = mark.key == key && mark.id > 0;
-        due.then(|| held.into_iter().fold(time_to(mark.sweep_at), i64::min))
+        let late = (mark.late.0 > 0).then(|| time_to(mark.late_at));
+        let is_known = mark.key == key && mark.id > 0;
+        is_known.then(|| [held, late].into_iter().flatten().fold(time_to(mark.sweep_at), i64::min))
     }
 
     fn of(&mut self, key: Key) -> Option<&mut Mark> {
@@ -276,15 +326,54 @@ mod tests {
     #[test]
     fn what_comes_late_is_looked_at_at_once() {
         let mut marks = busy(SECOND, 100);
-        marks.appear(QUEUE, 98_101, SECOND);
+        marks.appear(QUEUE, (98_101, 98_200), SECOND);
         assert_eq!(look(&mut marks, SECOND, 1, None).aim, Aim::New, "it is above the mark");
-        marks.appear(QUEUE, 700, SECOND);
-        marks.appear(QUEUE, 800, SECOND);
+        marks.appear(QUEUE, (800, 899), SECOND);
+        marks.appear(QUEUE, (700, 719), SECOND);
         assert_eq!(marks.due_in(QUEUE, SECOND), Some(0));
-        let late = look(&mut marks, SECOND, 1_000, Some((700, 799)));
-        assert_eq!((late.aim, late.after), (Aim::Held, 699));
-        marks.appear(QUEUE, 900, SECOND);
-        assert_eq!(marks.due_in(QUEUE, SECOND), Some(1_000 + HELD_REST_FACTOR * 1_000), "rested from");
+        let mut reads = |found| {
+            let look = look(&mut marks, SECOND, 0, found);
+            assert!(!look.is_open(), "others lie above the mark");
+            (look.aim, look.after, look.upto)
+        };
+        assert_eq!(reads(Some((700, 719))), (Aim::Late, 699, 899));
+        assert_eq!(reads(Some((800, 849))), (Aim::Late, 719, 899));
+        assert_eq!(reads(Some((850, 899))), (Aim::Late, 849, 899));
+        assert_eq!(look(&mut marks, SECOND, 1, None).aim, Aim::New, "that was all");
+    }
+
+    #[test]
+    fn what_comes_late_is_looked_for_in_slices() {
+        let mut marks = busy(SECOND, 100_000);
+        marks.appear(QUEUE, (1, 90_000), SECOND);
+        let first = look(&mut marks, SECOND, 10 * LONG, None);
+        assert_eq!((first.aim, first.after), (Aim::Late, 0));
+        let rest = HELD_REST_FACTOR * 10 * LONG;
+        assert_eq!(marks.due_in(QUEUE, SECOND + 10 * LONG), Some(rest.min(REST_FACTOR * 100_000)));
+        let second = look(&mut marks, SECOND + 10 * LONG + rest, LONG, None);
+        assert_eq!((second.aim, second.after), (Aim::Late, first.upto));
+        assert!(second.upto - second.after < first.upto - first.after);
+    }
+
+    #[test]
+    fn who_comes_while_somebody_looks_is_not_lost() {
+        let mut marks = busy(SECOND, 100);
+        marks.appear(QUEUE, (800, 899), SECOND);
+        let open = marks.begin(QUEUE, SECOND);
+        marks.appear(QUEUE, (700, 719), SECOND);
+        marks.end(&open, None, SECOND);
+        let next = look(&mut marks, SECOND, 1, None);
+        assert_eq!((next.aim, next.after, next.upto), (Aim::Late, 699, 899));
+    }
+
+    #[test]
+    fn what_was_put_off_is_not_forgotten_for_what_comes_late() {
+        let mut marks = busy(SECOND, 100);
+        marks.hold(QUEUE, 80_000, SECOND + 50_000);
+        marks.appear(QUEUE, (70_000, 70_000), SECOND);
+        assert_eq!(look(&mut marks, SECOND, 1, None).aim, Aim::Late);
+        let held = look(&mut marks, SECOND + 50_000, 1, None);
+        assert_eq!((held.aim, held.after), (Aim::Held, 79_999));
     }
 
     #[test]

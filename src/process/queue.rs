@@ -99,8 +99,9 @@ pub unsafe fn send(queue_name: &str, messages: Elements) -> Elements {
             .set(c"vt", Column::One(pg_sys::GetCurrentTimestamp().into()))
             .set(c"message", Column::Each(messages))
             .append(None);
-        if let Some(first) = value(msg_ids.first().copied().flatten()) {
-            note_sent(queue_name, first);
+        let id = |msg_id: Option<&Option<Datum>>| value(msg_id.copied().flatten());
+        if let Some(ends) = id(msg_ids.first()).zip(id(msg_ids.last())) {
+            note_sent(queue_name, ends);
         }
         msg_ids
     }

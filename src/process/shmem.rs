@@ -25,7 +25,7 @@ static BOARD: PgAtomic<Shared<Board>> = unsafe { PgAtomic::new(c"tasker_pg board
 static MARKS: PgLwLock<Shared<Marks>> = unsafe { PgLwLock::new(c"tasker_pg marks") };
 static READY: AtomicBool = AtomicBool::new(false);
 
-/// What is looked at and changed at commit, where nobody should queue for a lock.
+/// What is looked at and changed at every commit, where nobody should queue for a lock.
 pub struct Board {
     launcher: AtomicPtr<pg_sys::Latch>,
     watchers: [Watcher; SLOTS],

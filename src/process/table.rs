@@ -200,7 +200,7 @@ impl Writer {
         unsafe {
             let past = is_plain(self.relation);
             if past {
-                Past::open(&self).update(key, keys, |_| true, |_| ());
+                Past::open(&self).update(key, keys, |_, _| true, |_, _| ());
             } else {
                 executor::update(&self, key, keys, None);
             }
@@ -222,8 +222,8 @@ impl Writer {
                 Past::open(&self).update(
                     key,
                     keys,
-                    |_| true,
-                    |row| {
+                    |_, _| true,
+                    |_, row| {
                         if datum(row, column).value() as i32 == 0 {
                             zeros.push(datum(row, key_column));
                         }
@@ -238,25 +238,26 @@ impl Writer {
         }
     }
 
-    /// Updates one row where some of its columns are as they should be, also after somebody else has changed it: whether it was
-    /// updated. None, and nothing is done, where only the executor knows how to.
+    /// Updates those of the rows in which some columns are as they should be, also after somebody else has changed them: says of
+    /// each key whether its row was updated. `holds` gets the place of the key as well. None, and nothing is done, where only the
+    /// executor knows how to.
     ///
     /// # Safety
     /// As there.
     pub unsafe fn update_where<const N: usize>(
         self,
         key: Key,
-        id: i64,
+        keys: &[Option<Datum>],
         columns: [&CStr; N],
-        holds: impl Fn(Values<N>) -> bool,
-    ) -> Option<bool> {
+        mut holds: impl FnMut(usize, Values<N>) -> bool,
+    ) -> Option<Vec<bool>> {
         // SAFETY: see above.
         unsafe {
             let is_updated = is_plain(self.relation).then(|| {
                 let columns = columns.map(|name| attribute(self.relation, name));
-                let mut is_updated = false;
-                let holds = |row| holds(values(row, columns));
-                Past::open(&self).update(key, &[Some(id.into())], holds, |_| is_updated = true);
+                let mut is_updated = vec![false; keys.len()];
+                let wanted = |place, row| holds(place, values(row, columns));
+                Past::open(&self).update(key, keys, wanted, |place, _| is_updated[place] = true);
                 is_updated
             });
             self.close();

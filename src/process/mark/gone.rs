@@ -1,7 +1,7 @@
 //! Which messages behind an id have gone for good.
 
 /// So many ids are known.
-pub const SPAN: i64 = (WORDS as i64) * BITS;
+const SPAN: i64 = (WORDS as i64) * BITS;
 const WORDS: usize = 64;
 const BITS: i64 = u64::BITS as i64;
 

@@ -86,7 +86,8 @@ impl Past<'_> {
         }
     }
 
-    /// Updates only rows that are `wanted`, and shows each new version, which is there for the moment.
+    /// Updates only rows that are `wanted`, and shows each new version, which is there for the moment. Both get the place of the
+    /// row's key as well.
     ///
     /// # Safety
     /// The keys are bigints, and the index is one of the table's.
@@ -94,8 +95,8 @@ impl Past<'_> {
         self,
         key: Key,
         keys: &[Option<Datum>],
-        wanted: impl Fn(*mut TupleTableSlot) -> bool,
-        mut show: impl FnMut(*mut TupleTableSlot),
+        mut wanted: impl FnMut(usize, *mut TupleTableSlot) -> bool,
+        mut show: impl FnMut(usize, *mut TupleTableSlot),
     ) {
         // SAFETY: the table is open and plain, and the slots have a place for each of its columns.
         unsafe {
@@ -106,11 +107,11 @@ impl Past<'_> {
                 check_for_interrupts!();
                 let Some(key) = key.map(|key| key.value() as i64) else { continue };
                 let Some(old) = rows.find(key) else { continue };
-                while wanted(old) {
+                while wanted(row, old) {
                     match self.replace(old, new, row) {
                         Replaced::Yes => {
                             places::note(self.relation, key, (*new).tts_tid);
-                            show(new);
+                            show(row, new);
                             break;
                         }
                         Replaced::No => break,
