@@ -58,7 +58,8 @@ create function pg_temp.some(task bigint, how_many integer)
 returns jsonb[]
 language sql
 as $$
-  select array_agg(jsonb_build_object('step_id', c.step_id, 'attempt', c.attempt, 'status', 'success') || c.rest)
+  select array_agg(jsonb_build_object('step_id', c.step_id, 'attempt', c.attempt, 'status', 'success', 'task_id', c.step_id >> 16)
+    || c.rest)
   from (
     select distinct on (r.step_id) r.*
     from (
@@ -117,6 +118,9 @@ rollback;
 -- What is wrong is said as ever, and nothing is taken.
 select outcome from tasker.complete_steps(array[pg_temp.success(:first + 5), '{"step_id": "x", "status": "success"}']);
 select outcome from tasker.complete_steps(array[pg_temp.success(:first + 5), null]);
+\set VERBOSITY terse
+select outcome from tasker.complete_steps(array[pg_temp.success(:first + 5) || '{"task_id": 1}']);
+\set VERBOSITY default
 set tasker.max_payload_bytes = 2000;
 select outcome from tasker.complete_steps(array[pg_temp.success(:first + 5) || jsonb_build_object('result_data', repeat('x', 3000))]);
 reset tasker.max_payload_bytes;

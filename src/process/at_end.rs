@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use pgrx::prelude::*;
 
 use super::mark::{Key, Marks};
-use super::{clock, session, shmem};
+use super::{session, shmem};
 
 /// What the current transaction has noted.
 pub struct Notes {
@@ -48,17 +48,17 @@ impl Notes {
     /// These messages were removed from a queue.
     pub fn removed(&mut self, queue: Key, ids: &[i64]) {
         let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else { return };
-        // SAFETY: asks for a number.
-        let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
-        match self.removed.iter_mut().find(|known| (known.queue, known.level) == (queue, level)) {
+        let ids = ids.iter().take(MOST_IDS).copied().collect();
+        self.add(Removed { queue, level: level(), ends: (*first, *last), ids });
+    }
+
+    fn add(&mut self, more: Removed) {
+        match self.removed.iter_mut().find(|known| (known.queue, known.level) == (more.queue, more.level)) {
             Some(known) => {
-                known.ends = both(known.ends, (*first, *last));
-                known.ids.extend(ids.iter().take(MOST_IDS.saturating_sub(known.ids.len())));
+                known.ends = both(known.ends, more.ends);
+                known.ids.extend(more.ids.iter().take(MOST_IDS.saturating_sub(known.ids.len())));
             }
-            None => {
-                let ids = ids.iter().take(MOST_IDS).copied().collect();
-                self.removed.push(Removed { queue, level, ends: (*first, *last), ids });
-            }
+            None => self.removed.push(more),
         }
     }
 
@@ -69,6 +69,12 @@ impl Notes {
             None => self.sent.push((queue, ends)),
         }
     }
+}
+
+/// How deep the current subtransaction lies; the transaction itself: 1.
+fn level() -> i32 {
+    // SAFETY: asks for a number.
+    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
 }
 
 /// From the lower first to the higher last.
@@ -116,18 +122,19 @@ unsafe extern "C-unwind" fn at_end_of_subtransaction(
     _parent: pg_sys::SubTransactionId,
     _arg: *mut c_void,
 ) {
-    // SAFETY: asks for a number.
-    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
-    NOTES.with_borrow_mut(|notes| match event {
-        pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => {
-            notes.removed.iter_mut().for_each(|removed| removed.level = removed.level.min(level - 1));
+    let is_over = [pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB, pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB];
+    if !is_over.contains(&event) {
+        return;
+    }
+    NOTES.with_borrow_mut(|notes| {
+        let level = level();
+        let (others, own): (Vec<_>, Vec<_>) = notes.removed.drain(..).partition(|removed| removed.level < level);
+        notes.removed = others;
+        if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+            take_back(&own);
+        } else {
+            own.into_iter().for_each(|removed| notes.add(Removed { level: level - 1, ..removed }));
         }
-        pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
-            let (kept, undone): (Vec<_>, Vec<_>) = notes.removed.drain(..).partition(|removed| removed.level < level);
-            notes.removed = kept;
-            take_back(&undone);
-        }
-        _ => {}
     });
 }
 
@@ -137,9 +144,9 @@ fn publish(notes: Notes) {
         // Nearly always nothing that was sent is late: nobody has to wait for that.
         let has_passed = |marks: &Marks| notes.sent.iter().any(|(queue, (first, _))| marks.has_passed(*queue, *first));
         if !notes.removed.is_empty() || !notes.sent.is_empty() && has_passed(&marks.share()) {
-            let (mut marks, now) = (marks.exclusive(), clock::wall_micros());
+            let mut marks = marks.exclusive();
             notes.removed.iter().for_each(|removed| marks.remove(removed.queue, &removed.ids));
-            notes.sent.iter().for_each(|(queue, ends)| marks.appear(*queue, *ends, now));
+            notes.sent.iter().for_each(|(queue, ends)| marks.appear(*queue, *ends));
         }
     }
     let database = session::database();
@@ -159,7 +166,7 @@ fn publish(notes: Notes) {
 /// What was removed is there again.
 fn take_back(removed: &[Removed]) {
     if let Some(marks) = shmem::marks().filter(|_| !removed.is_empty()) {
-        let (mut marks, now) = (marks.exclusive(), clock::wall_micros());
-        removed.iter().for_each(|removed| marks.appear(removed.queue, removed.ends, now));
+        let mut marks = marks.exclusive();
+        removed.iter().for_each(|removed| marks.appear(removed.queue, removed.ends));
     }
 }

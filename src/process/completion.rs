@@ -117,7 +117,8 @@ unsafe fn queue_in_order(results: &[Option<&[u8]>]) -> Option<Vec<Outcome>> {
     let plain = |content: &Option<&[u8]>| {
         let content = content.filter(|content| content.len() + pg_sys::VARHDRSZ <= most_bytes())?;
         let says = step_result(content);
-        let (step_id, attempt) = says.step_id.zip(says.attempt).filter(|_| says.plain && says.success)?;
+        let (step_id, attempt) =
+            says.step_id.zip(says.attempt).filter(|_| says.plain && says.success && says.other_task.is_none())?;
         let results = says.results.map(jsonb::alone).into_datum();
         Some(Report { step_id, attempt, results, took: says.took_ms })
     };

@@ -52,9 +52,11 @@ struct Mark {
     /// How many ids the next slice of it has.
     width: i64,
     sweep_at: i64,
-    /// Among these ids some may have come late; the first is 0 for none.
+    /// Among these ids, from the first to the last, some have come late: those that are being read, and those that came since;
+    /// (0, 0) for none.
     late: (i64, i64),
-    /// No look at these before this time.
+    later: (i64, i64),
+    /// No look at `late` before this time.
     late_at: i64,
     /// The lowest id that was put off, below which a look has to begin once more from `held_at` on; 0 for none.
     held: i64,
@@ -105,6 +107,7 @@ impl Mark {
             width: i64::MAX,
             sweep_at: 0,
             late: (0, 0),
+            later: (0, 0),
             late_at: 0,
             held: 0,
             held_at: 0,
@@ -121,13 +124,16 @@ impl Mark {
             self.held = 0;
             return (Aim::Held, after, i64::MAX);
         }
+        if self.late.0 == 0 {
+            (self.late, self.later, self.late_at) = (self.later, (0, 0), now);
+        }
         if self.late.0 > 0 && is_due(self.late_at, now) {
-            self.late_at = now + REST; // as here
+            self.late_at = now + REST; // for others, until this one has ended
             let after = self.late.0 - 1;
             return (Aim::Late, after, after.saturating_add(self.width).min(self.late.1));
         }
         if is_due(self.sweep_at, now) {
-            self.sweep_at = now + REST; // for others, until this one has ended
+            self.sweep_at = now + REST; // as there
             let upto = self.swept.saturating_add(self.width);
             return (Aim::Missed, self.swept, if upto >= self.id { i64::MAX } else { upto });
         }
@@ -139,13 +145,13 @@ impl Mark {
         self.gone.first_left() - 1
     }
 
-    fn appear(&mut self, (first, last): (i64, i64), now: i64) {
-        // What the mark is about to pass by is above it yet.
-        if self.id == 0 || first > self.id {
-            return;
+    fn appear(&mut self, (first, last): (i64, i64)) {
+        // What lies above the mark is found there.
+        let last = last.min(self.id);
+        if first <= last {
+            let (from, upto) = if self.later.0 == 0 { (first, last) } else { self.later };
+            self.later = (from.min(first), upto.max(last));
         }
-        self.late = if self.late.0 == 0 { (first, last) } else { (self.late.0.min(first), self.late.1.max(last)) };
-        self.late_at = now;
     }
 
     fn take_note(&mut self, look: &Look, found: Option<(i64, i64)>, now: i64) {
@@ -157,14 +163,14 @@ impl Mark {
             Aim::Held if look.after >= self.id => {}
             Aim::Held => self.rested_at = now + (took * HELD_REST_FACTOR).min(LONGEST_REST),
             Aim::Late => {
-                let next = found.map_or(look.upto, |(_, last)| last) + 1;
+                let walked_upto = found.map_or(look.upto, |(_, last)| last);
                 self.late_at = if found.is_some() { now } else { now + (took * HELD_REST_FACTOR).min(LONGEST_REST) };
-                // Who came meanwhile may lie in front of that.
                 if self.late.0 == look.after + 1 {
-                    self.late = if next <= self.late.1 { (next, self.late.1) } else { (0, 0) };
+                    self.late = if walked_upto < self.late.1 { (walked_upto + 1, self.late.1) } else { (0, 0) };
                 }
-                if took > LONG {
-                    self.width = ((look.upto - look.after).saturating_mul(LONG) / took).max(LAG);
+                let walked = walked_upto - look.after;
+                if took > LONG && walked > LAG {
+                    self.width = self.width.min(walked.saturating_mul(LONG) / took).max(LAG);
                 }
             }
             Aim::Missed => {
@@ -180,7 +186,7 @@ impl Mark {
                 };
                 self.sweep_at = if found.is_some() && self.swept > 0 { now } else { rested_at };
                 if found.is_none() && look.after == 0 && look.is_open() && took <= CHEAP {
-                    (self.id, self.gone, self.late) = (0, Gone::NONE, (0, 0));
+                    (self.id, self.gone, self.late, self.later) = (0, Gone::NONE, (0, 0), (0, 0));
                 }
             }
         }
@@ -223,9 +229,9 @@ impl Marks {
     }
 
     /// Takes note that messages are there now: the first and the last.
-    pub fn appear(&mut self, key: Key, ids: (i64, i64), now: i64) {
+    pub fn appear(&mut self, key: Key, ids: (i64, i64)) {
         if let Some(mark) = self.of(key) {
-            mark.appear(ids, now);
+            mark.appear(ids);
         }
     }
 
@@ -256,7 +262,11 @@ impl Marks {
         let mark = &self.0[index(key)];
         let time_to = |at: i64| if is_due(at, now) { 0 } else { at - now };
         let held = (mark.held > 0).then(|| time_to(mark.held_at.max(mark.rested_at)));
-        let late = (mark.late.0 > 0).then(|| time_to(mark.late_at));
+        let late = match (mark.late.0, mark.later.0) {
+            (0, 0) => None,
+            (0, _) => Some(0),
+            _ => Some(time_to(mark.late_at)),
+        };
         let is_known = mark.key == key && mark.id > 0;
         is_known.then(|| [held, late].into_iter().flatten().fold(time_to(mark.sweep_at), i64::min))
     }
@@ -326,10 +336,10 @@ mod tests {
     #[test]
     fn what_comes_late_is_looked_at_at_once() {
         let mut marks = busy(SECOND, 100);
-        marks.appear(QUEUE, (98_101, 98_200), SECOND);
+        marks.appear(QUEUE, (98_101, 98_200));
         assert_eq!(look(&mut marks, SECOND, 1, None).aim, Aim::New, "it is above the mark");
-        marks.appear(QUEUE, (800, 899), SECOND);
-        marks.appear(QUEUE, (700, 719), SECOND);
+        marks.appear(QUEUE, (800, 899));
+        marks.appear(QUEUE, (700, 719));
         assert_eq!(marks.due_in(QUEUE, SECOND), Some(0));
         let mut reads = |found| {
             let look = look(&mut marks, SECOND, 0, found);
@@ -345,7 +355,8 @@ mod tests {
     #[test]
     fn what_comes_late_is_looked_for_in_slices() {
         let mut marks = busy(SECOND, 100_000);
-        marks.appear(QUEUE, (1, 90_000), SECOND);
+        marks.appear(QUEUE, (1, 200_000));
+        assert_eq!(marks.0[index(QUEUE)].later, (1, 98_100), "others lie above the mark");
         let first = look(&mut marks, SECOND, 10 * LONG, None);
         assert_eq!((first.aim, first.after), (Aim::Late, 0));
         let rest = HELD_REST_FACTOR * 10 * LONG;
@@ -358,19 +369,24 @@ mod tests {
     #[test]
     fn who_comes_while_somebody_looks_is_not_lost() {
         let mut marks = busy(SECOND, 100);
-        marks.appear(QUEUE, (800, 899), SECOND);
+        marks.appear(QUEUE, (800, 899));
         let open = marks.begin(QUEUE, SECOND);
-        marks.appear(QUEUE, (700, 719), SECOND);
+        marks.appear(QUEUE, (700, 719));
+        marks.appear(QUEUE, (810, 820));
         marks.end(&open, None, SECOND);
         let next = look(&mut marks, SECOND, 1, None);
-        assert_eq!((next.aim, next.after, next.upto), (Aim::Late, 699, 899));
+        assert_eq!(
+            (next.aim, next.after, next.upto),
+            (Aim::Late, 699, 820),
+            "also what lies among what has just been read"
+        );
     }
 
     #[test]
     fn what_was_put_off_is_not_forgotten_for_what_comes_late() {
         let mut marks = busy(SECOND, 100);
         marks.hold(QUEUE, 80_000, SECOND + 50_000);
-        marks.appear(QUEUE, (70_000, 70_000), SECOND);
+        marks.appear(QUEUE, (70_000, 70_000));
         assert_eq!(look(&mut marks, SECOND, 1, None).aim, Aim::Late);
         let held = look(&mut marks, SECOND + 50_000, 1, None);
         assert_eq!((held.aim, held.after), (Aim::Held, 79_999));
