@@ -16,8 +16,9 @@ use crate::templates::{Shape, request};
 use crate::verify;
 use crate::workers::{NAMESPACE, Way};
 
-/// By then the background writer has noted the last transactions in the log (it does so every 15 s).
-const UNTIL_QUIET: Duration = Duration::from_secs(20);
+/// By then the background writer has noted the last transactions in the log: every 15 s, and it may sleep for another 10 s
+/// (LOG_SNAPSHOT_INTERVAL_MS, HIBERNATE_FACTOR).
+const UNTIL_QUIET: Duration = Duration::from_secs(30);
 
 pub fn measure(options: &Options) -> Result<Section> {
     let mut database = Database::create("bench_idle", "tasker_pg")?;
