@@ -29,7 +29,7 @@ struct Removed {
     level: i32,
     /// The first and the last.
     ends: (i64, i64),
-    /// As many as marks can know.
+    /// More than that marks do not know: MOST_IDS.
     ids: Vec<i64>,
 }
 

@@ -90,18 +90,16 @@ unsafe fn complete_at_once(fcinfo: FunctionCallInfo) -> Delivered {
         let (Some(advance), 1..=MOST_RESULTS) = (advance, results.len()) else {
             return Delivered::WithCare { tried: false };
         };
-        let mut outcomes = Some(vec![Outcome::Settled; results.len()]);
-        if advance {
-            if !may_advance(results.len()) {
-                return Delivered::WithCare { tried: false };
-            }
-            let delivered = deliver(&results);
-            if !matches!(delivered, Delivered::Settled) {
-                return delivered;
+        let outcomes = if !advance {
+            as_next_statement(|| queue_in_order(&results))
+        } else if may_advance(results.len()) {
+            match deliver(&results) {
+                Delivered::Settled => Some(vec![Outcome::Settled; results.len()]),
+                others => return others,
             }
         } else {
-            outcomes = as_next_statement(|| queue_in_order(&results));
-        }
+            None
+        };
         let Some(outcomes) = outcomes else { return Delivered::WithCare { tried: false } };
         let rows = ResultSet::of(fcinfo);
         for ((item, content), outcome) in (1_i32..).zip(results.into_iter().flatten()).zip(outcomes) {
@@ -184,7 +182,7 @@ unsafe fn report(reports: &[Report]) -> Option<Vec<Outcome>> {
         let messages: Elements =
             reports.iter().map(|report| Some(report.message()?.into_datum())).collect::<Option<_>>()?;
         let step_ids: Elements = reports.iter().map(|report| report.step_id.into_datum()).collect();
-        let mut outcomes = vec![Outcome::Late; reports.len()];
+        let mut cancelled = vec![false; reports.len()];
         let columns = [c"attempts", c"state", c"reported_at"];
         let written = Writer::open(c"steps")
             .set(c"reported_at", Column::one(clock().into_datum()))
@@ -192,18 +190,16 @@ unsafe fn report(reports: &[Report]) -> Option<Vec<Outcome>> {
             .set(c"results", Column::Each(reports.iter().map(|report| report.results).collect()))
             .update_where(KEY, &step_ids, columns, |place, [attempts, state, reported_at]| {
                 let is_of_attempt = value(attempts) == Some(reports[place].attempt);
-                outcomes[place] = match value::<&[u8]>(state) {
-                    Some(b"enqueued" | b"in_progress") if is_of_attempt && reported_at.is_none() => Outcome::Queued,
-                    Some(b"cancelled") if is_of_attempt => Outcome::Cancelled,
-                    _ => Outcome::Late,
-                };
-                outcomes[place] == Outcome::Queued
+                let state = value::<&[u8]>(state);
+                cancelled[place] = is_of_attempt && state == Some(b"cancelled");
+                is_of_attempt && matches!(state, Some(b"enqueued" | b"in_progress")) && reported_at.is_none()
             })?;
-        // One that went away meanwhile is late.
-        let gone = |(outcome, written): (Outcome, &bool)| {
-            if outcome == Outcome::Queued && !written { Outcome::Late } else { outcome }
+        let outcome = |(written, cancelled): (&bool, bool)| match (written, cancelled) {
+            (true, _) => Outcome::Queued,
+            (false, true) => Outcome::Cancelled,
+            (false, false) => Outcome::Late,
         };
-        let outcomes = outcomes.into_iter().zip(&written).map(gone).collect();
+        let outcomes = written.iter().zip(cancelled).map(outcome).collect();
         let messages: Elements =
             messages.into_iter().zip(written).filter_map(|(message, written)| written.then_some(message)).collect();
         if !messages.is_empty() {
